@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every option of the suite, for oslo.config's sample generator."""
+
+from typing import Any
+
+
+def list_opts() -> list[tuple[str, list[Any]]]:
+    """Return (group, options) pairs; each room registers its own."""
+    return []
