@@ -1,1 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
+"""Placement: which cluster takes a request, and why the others do not.
+
+Pure decisions over reported states. :func:`decide` judges every backend and
+explains; :class:`PlacementIndex` answers the same question at the price of
+the backends that match, for the scheduler. Both use one policy and one rule
+for capacity, and a test holds them to the same order.
+"""
+
+from cinder_tagged.placement.decision import decide
+from cinder_tagged.placement.decision import Decision
+from cinder_tagged.placement.decision import Verdict
+from cinder_tagged.placement.index import PlacementIndex
+from cinder_tagged.placement.policy import get_policy
+from cinder_tagged.placement.policy import POLICIES
+from cinder_tagged.placement.policy import Policy
+from cinder_tagged.placement.pool import Pool
+from cinder_tagged.placement.request import Request
+from cinder_tagged.placement.request import requirement
+
+__all__ = [
+    'POLICIES', 'Decision', 'PlacementIndex', 'Policy', 'Pool', 'Request',
+    'Verdict', 'decide', 'get_policy', 'requirement',
+]

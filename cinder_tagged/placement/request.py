@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a request asks of placement."""
+
+from collections.abc import Mapping
+import dataclasses
+
+from cinder_tagged import features
+from cinder_tagged.features import expression
+
+#: Extra spec of a volume type that holds the expression. The scope keeps
+#: Cinder's own CapabilitiesFilter from reading it.
+EXTRA_SPEC = 'feature:require'
+#: Scheduler hint that holds a further expression.
+HINT = 'feature'
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Request:
+    """One block device to place.
+
+    :param size_gb: what it adds to the cluster, in GiB; 0 where nothing is
+        added, as when an existing volume is taken under management
+    :param require: condition on the cluster's tags; None accepts any
+    :param excluded: backends that were tried before and failed
+    :param present_on: backend that holds the volume already; it is not asked
+        for room again
+    :param thin: False if the volume type demands thick provisioning
+    """
+
+    size_gb: float
+    require: features.Expression | None = None
+    excluded: frozenset[str] = frozenset()
+    present_on: str | None = None
+    thin: bool = True
+
+
+def requirement(extra_specs: Mapping[str, str] | None,
+                hints: Mapping[str, object] | None,
+                ) -> features.Expression | None:
+    """Join what the volume type and the scheduler hint ask for.
+
+    :param hints: the hint may be one text or a list of them; all must hold
+    :returns: None where neither asks for a feature
+    :raises ExpressionError: one of them cannot be read
+    """
+    texts: list[str] = []
+    if extra_specs and EXTRA_SPEC in extra_specs:
+        texts.append(extra_specs[EXTRA_SPEC])
+    if hints and hints.get(HINT) is not None:
+        hint = hints[HINT]
+        texts += ([str(h) for h in hint] if isinstance(hint, (list, tuple))
+                  else [str(hint)])
+    joined: features.Expression | None = None
+    for text in texts:
+        parsed = features.parse_expression(text)
+        joined = expression.And(joined, parsed) if joined else parsed
+    return joined
