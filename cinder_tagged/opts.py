@@ -3,7 +3,9 @@
 
 from typing import Any
 
+from cinder_tagged.ha.fence import options as fence
+
 
 def list_opts() -> list[tuple[str, list[Any]]]:
     """Return (group, options) pairs; each room registers its own."""
-    return []
+    return [(fence.GROUP, fence.OPTS)]
