@@ -2,7 +2,7 @@
 """Sphinx configuration of the operators' documentation."""
 
 project = 'cinder-tagged'
-copyright = 'the cinder-tagged developers'  # noqa: A001
+copyright = 'the cinder-tagged developers'
 extensions = [
     'openstackdocstheme',
     'oslo_config.sphinxext',
