@@ -1,42 +1,150 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Run parts of the sandbox by hand: python -m devstack.sandbox ceph."""
+"""Start, look at and stop sandboxes: python -m devstack.sandbox --help."""
 
 import argparse
+import os
+from pathlib import Path
+import signal
+import sys
 import time
 
 from devstack.sandbox.ceph import CephCluster
 from devstack.sandbox.ceph import start_all
+from devstack.sandbox.process import SandboxError
+from devstack.sandbox.sandbox import Sandbox
+from devstack.sandbox.settings import default_state
+from devstack.sandbox.settings import OPTIONAL_PARTS
+from devstack.sandbox.settings import Settings
+
+
+class Clock:
+    """Print steps with the time since the start in front."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def say(self, text: str) -> None:
+        """Print one line."""
+        print(f'[{time.monotonic() - self._began:6.1f} s] {text}',
+              flush=True)
+
+    def step(self, name: str, seconds: float) -> None:
+        """Report a finished step."""
+        self.say(f'{name} ({seconds:.1f} s)')
+
+
+def _wait_for_end() -> None:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    print('Ctrl-C stops it', flush=True)
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        print('stopping', flush=True)
+
+
+def _start(arguments: argparse.Namespace) -> None:
+    clock = Clock()
+    settings = Settings(
+        arguments.state, stock=arguments.stock,
+        schedulers=arguments.schedulers,
+        parts=frozenset(filter(None, arguments.parts.split(','))))
+    sandbox = Sandbox.start(settings, clock.step)
+    if arguments.keep:
+        sandbox.keep()
+        clock.say(f'running in {sandbox.layout.state}')
+        return
+    with sandbox:
+        clock.say(f'running in {sandbox.layout.state}')
+        _wait_for_end()
+
+
+def _stop(arguments: argparse.Namespace) -> None:
+    Sandbox.attach(arguments.state).stop()
+
+
+def _resident_mib(pid: int) -> int:
+    pages = int(Path(f'/proc/{pid}/statm').read_text().split()[1])
+    return pages * os.sysconf('SC_PAGE_SIZE') // 2 ** 20
+
+
+def _status(arguments: argparse.Namespace) -> None:
+    sandbox = Sandbox.attach(arguments.state)
+    for part in sandbox.parts:
+        for service in part.services:
+            pid = service.pid
+            state = f'up, pid {pid}, {_resident_mib(pid)} MiB' if pid \
+                else 'DOWN'
+            where = f'{part.name}: ' if part.name in sandbox.clusters else ''
+            print(f'{where + service.name:32} {state}')
+    for name, cluster in sandbox.clusters.items():
+        health = cluster.health() if cluster.mon.alive else 'no monitor'
+        print(f'{name:32} {health}, fsid {cluster.fsid}')
+    print(f'{"logs":32} {sandbox.layout.state / "log"}')
+
+
+def _shell(arguments: argparse.Namespace) -> None:
+    sandbox = Sandbox.attach(arguments.state)
+    shell = os.environ.get('SHELL', '/bin/bash')
+    environ = sandbox.environment() | {'PS1': r'(sandbox) \w\$ '}
+    command = [shell, '-c', arguments.command] if arguments.command \
+        else [shell]
+    os.execvpe(shell, command, environ)
 
 
 def _ceph(arguments: argparse.Namespace) -> None:
-    """Start clusters, print how to reach them, stop them on Ctrl-C."""
-    began = time.monotonic()
+    clock = Clock()
     clusters = [CephCluster(name=name) for name in arguments.name]
     start_all(clusters)
     try:
         for cluster in clusters:
-            print(f'{cluster.name}: fsid {cluster.fsid}, '
-                  f'ceph -c {cluster.conf} -s')
-        print(f'up in {time.monotonic() - began:.1f} s; Ctrl-C stops them')
-        while True:
-            time.sleep(3600)
-    except KeyboardInterrupt:
-        print('stopping')
+            clock.say(f'{cluster.name}: fsid {cluster.fsid}, '
+                      f'ceph -c {cluster.conf} -s')
+        _wait_for_end()
     finally:
         for cluster in clusters:
             cluster.stop()
 
 
-def main() -> None:
-    """Parse the command line and do what it asks."""
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog='python -m devstack.sandbox')
-    commands = parser.add_subparsers(required=True)
+    parser.add_argument(
+        '--state', type=Path, default=default_state(),
+        help='directory of the sandbox (default: %(default)s)')
+    commands = parser.add_subparsers(required=True, metavar='COMMAND')
+    start = commands.add_parser('start', help='start a sandbox')
+    start.add_argument('--keep', action='store_true',
+                       help='leave it running in the background')
+    start.add_argument('--stock', action='store_true',
+                       help="Cinder's own driver, filters and weighers")
+    start.add_argument('--schedulers', type=int, default=1, metavar='N')
+    start.add_argument('--with', dest='parts', default='', metavar='PARTS',
+                       help=f'comma-separated: {", ".join(OPTIONAL_PARTS)}')
+    start.set_defaults(run=_start)
+    for name, function, text in (
+            ('status', _status, 'what runs, and how much memory it has'),
+            ('stop', _stop, 'stop a kept sandbox and remove its files'),
+            ('shell', _shell, 'a shell with credentials for it')):
+        command = commands.add_parser(name, help=text)
+        command.set_defaults(run=function)
+        if name == 'shell':
+            command.add_argument('command', nargs='?',
+                                 help='run this instead of a prompt')
     ceph = commands.add_parser('ceph', help='Ceph clusters alone')
     ceph.add_argument('name', nargs='*', default=['ceph'])
     ceph.set_defaults(run=_ceph)
-    arguments = parser.parse_args()
-    arguments.run(arguments)
+    return parser
+
+
+def main() -> int:
+    """Parse the command line and do what it asks."""
+    arguments = _parser().parse_args()
+    try:
+        arguments.run(arguments)
+    except (SandboxError, ValueError) as exc:
+        print(f'error: {exc}', file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())

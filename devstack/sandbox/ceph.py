@@ -161,6 +161,8 @@ class CephCluster:
         self.name = name
         self.size_gib = size_gib
         self.pools = tuple(pools)
+        #: The identity of the cluster, known before it is made.
+        self.fsid = self._read_fsid() or str(uuid.uuid4())
         self._own_guard = guard is None
         self.guard = guard or Guard(
             remove=(self.directory,) if self._temporary else ())
@@ -175,17 +177,17 @@ class CephCluster:
             [f'ceph-{kind}', '-f', '-i', ident, '-c', self.conf],
             self.guard)
 
+    def _read_fsid(self) -> str | None:
+        with contextlib.suppress(OSError):
+            return (self.directory / 'fsid').read_text().strip()
+        return None
+
     # -- life ---------------------------------------------------------------
 
     @property
     def made(self) -> bool:
         """Whether the directory holds a complete cluster."""
         return (self.directory / 'made').exists()
-
-    @property
-    def fsid(self) -> str:
-        """The identity of the cluster."""
-        return (self.directory / 'fsid').read_text().strip()
 
     def start(self, deadline: float = 120) -> None:
         """Make the cluster if there is none, start it, wait for health.
@@ -239,7 +241,7 @@ class CephCluster:
             shutil.rmtree(self.directory / part, ignore_errors=True)
             (self.directory / part).mkdir()
         (self.directory / 'no-modules').mkdir(exist_ok=True)
-        fsid, port = str(uuid.uuid4()), free_port()
+        fsid, port = self.fsid, free_port()
         (self.directory / 'fsid').write_text(f'{fsid}\n')
         self.conf.write_text(_CONF.format(
             fsid=fsid, port=port, directory=self.directory,

@@ -76,7 +76,8 @@ class Guard:
 
     def environment(self) -> dict[str, str]:
         """Return the variables that a guarded process must carry."""
-        return {MARK: self.token}
+        # setproctitle would overwrite the variables with a long title.
+        return {MARK: self.token, 'SPT_NOENV': '1'}
 
     def watch(self) -> None:
         """Start the reaper; call it before the first process starts."""
