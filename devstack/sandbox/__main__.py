@@ -42,7 +42,8 @@ def _wait_for_end() -> None:
         print('stopping', flush=True)
 
 
-def _start(arguments: argparse.Namespace) -> None:
+def start(arguments: argparse.Namespace) -> None:
+    """Start a sandbox, and keep it or wait for Ctrl-C."""
     clock = Clock()
     settings = Settings(
         arguments.state, stock=arguments.stock,
@@ -58,7 +59,8 @@ def _start(arguments: argparse.Namespace) -> None:
         _wait_for_end()
 
 
-def _stop(arguments: argparse.Namespace) -> None:
+def stop(arguments: argparse.Namespace) -> None:
+    """Stop a kept sandbox."""
     Sandbox.attach(arguments.state).stop()
 
 
@@ -67,7 +69,8 @@ def _resident_mib(pid: int) -> int:
     return pages * os.sysconf('SC_PAGE_SIZE') // 2 ** 20
 
 
-def _status(arguments: argparse.Namespace) -> None:
+def show_status(arguments: argparse.Namespace) -> None:
+    """Print what runs in a sandbox."""
     sandbox = Sandbox.attach(arguments.state)
     for part in sandbox.parts:
         for service in part.services:
@@ -82,13 +85,14 @@ def _status(arguments: argparse.Namespace) -> None:
     print(f'{"logs":32} {sandbox.layout.state / "log"}')
 
 
-def _shell(arguments: argparse.Namespace) -> None:
+def shell(arguments: argparse.Namespace) -> None:
+    """Become a shell with credentials for a sandbox."""
     sandbox = Sandbox.attach(arguments.state)
-    shell = os.environ.get('SHELL', '/bin/bash')
+    program = os.environ.get('SHELL', '/bin/bash')
     environ = sandbox.environment() | {'PS1': r'(sandbox) \w\$ '}
-    command = [shell, '-c', arguments.command] if arguments.command \
-        else [shell]
-    os.execvpe(shell, command, environ)
+    command = [program, '-c', arguments.command] if arguments.command \
+        else [program]
+    os.execvpe(program, command, environ)
 
 
 def _ceph(arguments: argparse.Namespace) -> None:
@@ -111,19 +115,19 @@ def _parser() -> argparse.ArgumentParser:
         '--state', type=Path, default=default_state(),
         help='directory of the sandbox (default: %(default)s)')
     commands = parser.add_subparsers(required=True, metavar='COMMAND')
-    start = commands.add_parser('start', help='start a sandbox')
-    start.add_argument('--keep', action='store_true',
+    starter = commands.add_parser('start', help='start a sandbox')
+    starter.add_argument('--keep', action='store_true',
                        help='leave it running in the background')
-    start.add_argument('--stock', action='store_true',
+    starter.add_argument('--stock', action='store_true',
                        help="Cinder's own driver, filters and weighers")
-    start.add_argument('--schedulers', type=int, default=1, metavar='N')
-    start.add_argument('--with', dest='parts', default='', metavar='PARTS',
+    starter.add_argument('--schedulers', type=int, default=1, metavar='N')
+    starter.add_argument('--with', dest='parts', default='', metavar='PARTS',
                        help=f'comma-separated: {", ".join(OPTIONAL_PARTS)}')
-    start.set_defaults(run=_start)
+    starter.set_defaults(run=start)
     for name, function, text in (
-            ('status', _status, 'what runs, and how much memory it has'),
-            ('stop', _stop, 'stop a kept sandbox and remove its files'),
-            ('shell', _shell, 'a shell with credentials for it')):
+            ('status', show_status, 'what runs, and how much memory it has'),
+            ('stop', stop, 'stop a kept sandbox and remove its files'),
+            ('shell', shell, 'a shell with credentials for it')):
         command = commands.add_parser(name, help=text)
         command.set_defaults(run=function)
         if name == 'shell':

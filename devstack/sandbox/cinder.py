@@ -103,13 +103,13 @@ class CinderConf:
             'rbd_pool': 'volumes', 'rbd_user': 'cinder',
             'rbd_ceph_conf': cluster.conf,
             'rbd_secret_uuid': cluster.fsid,
-            'rados_connect_timeout': 5,
             'report_discard_supported': 'true',
             'feature_tags': backend.tags,
             'feature_weight': f'{backend.weight:g}',
         }
         if self.layout.settings.stock:
-            stanza['volume_driver'] = STOCK_DRIVER
+            stanza |= {'volume_driver': STOCK_DRIVER,
+                       'rados_connect_timeout': 5}
             del stanza['feature_tags'], stanza['feature_weight']
         return {backend.name: stanza}
 

@@ -9,6 +9,7 @@ import atexit
 from collections.abc import Callable
 import os
 from pathlib import Path
+import secrets
 import sys
 import tempfile
 import threading
@@ -50,7 +51,8 @@ def shared_sandbox(parts: frozenset[str] = frozenset()) -> Sandbox:
 
 def new_sandbox(**settings: Any) -> Sandbox:
     """Start a sandbox of one's own; the caller stops it."""
-    state = Path(tempfile.mkdtemp(prefix='cinder-tagged-test-')) / 'sandbox'
+    name = f'cinder-tagged-test-{secrets.token_hex(4)}'
+    state = Path(tempfile.gettempdir(), name)
     return Sandbox.start(Settings(state, **settings), _say)
 
 
