@@ -5,6 +5,7 @@ import argparse
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 import json
 from pathlib import Path
 import subprocess
@@ -134,9 +135,11 @@ class Demo:
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(create, WISHES))
         for wish in WISHES:
-            wait_until(lambda wish=wish: self._volume(wish).status
-                       in ('available', 'error'),
-                       _VOLUME_DEADLINE_S, f'volume {wish.name} made')
+            wait_until(partial(self._finished, wish), _VOLUME_DEADLINE_S,
+                       f'volume {wish.name} made')
+
+    def _finished(self, wish: Wish) -> bool:
+        return self._volume(wish).status in ('available', 'error')
 
     def _volume(self, wish: Wish) -> Any:
         return self.cinder.get_volume(self.ids[wish.name])
