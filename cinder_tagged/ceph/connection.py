@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Opening one connection, with a limit on every kind of call."""
+
+from collections.abc import Callable
+import dataclasses
+import errno
+from typing import Any
+
+import rados
+
+from cinder_tagged.ceph import errors
+
+#: Makes the blocking methods of an object run where they cannot stop the
+#: other work of a service. Services that run on native threads need none.
+Native = Callable[[Any], Any]
+
+# EIO is what a keyring file that cannot be parsed gives.
+_REFUSALS = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.EOPNOTSUPP,
+             errno.EIO)
+_NO_FSID = '00000000-0000-0000-0000-000000000000'
+
+
+def unchanged(thing: Any) -> Any:
+    """Return the thing itself: the :data:`Native` of native threads."""
+    return thing
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Limits in whole seconds; librados takes 0 for "no limit".
+
+    :param mount: for a connection to come about
+    :param mon: for an answer from the monitors
+    :param osd: for an answer to one object operation
+    """
+
+    mount: int
+    mon: int
+    osd: int
+
+    def __post_init__(self) -> None:
+        for name in ('mount', 'mon', 'osd'):
+            if getattr(self, name) < 1:
+                raise ValueError(f'{name}: at least one second')
+
+    def options(self) -> dict[str, str]:
+        """Return them under the names that librados knows."""
+        return {'client_mount_timeout': str(self.mount),
+                'rados_mon_op_timeout': str(self.mon),
+                'rados_osd_op_timeout': str(self.osd)}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Identity:
+    """Whom to connect to, as whom, and with which limits.
+
+    :param conf: path of the ceph.conf; empty for librados' own default
+    :param cluster: name that ``$cluster`` stands for in that file
+    :param user: without the ``client.``; None for librados' default
+    """
+
+    conf: str
+    cluster: str
+    user: str | None
+    timeouts: Timeouts
+
+    def __str__(self) -> str:
+        return f'client.{self.user or "admin"}@{self.cluster} ({self.conf})'
+
+
+def configure(identity: Identity, native: Native = unchanged) -> Any:
+    """Return a client that read its file but talked to nobody yet.
+
+    :raises ClusterRefused: the file is missing or cannot be read
+    """
+    try:
+        client = rados.Rados(rados_id=identity.user,
+                             clustername=identity.cluster,
+                             conffile=identity.conf)
+        for option, value in identity.timeouts.options().items():
+            client.conf_set(option, value)
+    except (rados.Error, OSError) as exc:
+        raise errors.ClusterRefused(
+            'conf', identity.conf or '(default)',
+            'the Ceph configuration file is missing or cannot be read '
+            f'({exc}); name one that this service may read') from exc
+    return native(client)
+
+
+def open_client(identity: Identity, native: Native = unchanged) -> Any:
+    """Connect.
+
+    :returns: a connected ``rados.Rados`` (made :data:`Native`)
+    :raises ClusterUnreachable: no monitor answered within ``mount`` seconds
+    :raises ClusterRefused: configuration file, keyring or user is wrong
+    """
+    client = configure(identity, native)
+    try:
+        client.connect()
+    except rados.Error as exc:
+        keyring = client.conf_get('keyring')
+        client.shutdown()
+        raise _explain(exc, identity, keyring) from exc
+    except BaseException:
+        client.shutdown()
+        raise
+    return client
+
+
+def open_ioctx(client: Any, pool: str) -> Any:
+    """Open a pool on a connection.
+
+    :raises ClusterUnreachable: no answer in time
+    :raises ClusterRefused: the pool does not exist
+    """
+    try:
+        return client.open_ioctx(pool)
+    except rados.ObjectNotFound as exc:
+        raise errors.ClusterRefused(
+            'pool', pool, 'the cluster has no pool of this name; create it, '
+            'or name another') from exc
+    except rados.Error as exc:
+        raise errors.ClusterUnreachable(
+            f'pool {pool} cannot be opened: {exc}') from exc
+
+
+def configured_fsid(identity: Identity) -> str:
+    """Return the fsid written in the ceph.conf, or '' if there is none.
+
+    Asks no cluster.
+
+    :raises ClusterRefused: the file is missing or cannot be read
+    """
+    client = configure(identity)
+    try:
+        fsid = str(client.conf_get('fsid') or '')
+    finally:
+        client.shutdown()
+    return '' if fsid == _NO_FSID else fsid
+
+
+def _explain(exc: Any, identity: Identity,
+             keyring: str) -> errors.CephError:
+    """Tell a cluster that is away from one that says no."""
+    if isinstance(exc, rados.ObjectNotFound):
+        return errors.ClusterRefused(
+            'keyring', keyring, 'there is no key for client.'
+            f'{identity.user or "admin"} in any of these files; install its '
+            'keyring where this service may read it')
+    if getattr(exc, 'errno', None) in _REFUSALS or isinstance(
+            exc, rados.InvalidArgumentError):
+        return errors.ClusterRefused(
+            'user', f'client.{identity.user or "admin"}',
+            f'the cluster of {identity.conf or "the default ceph.conf"} '
+            f'turned the user away ({exc}); compare its key with '
+            '"ceph auth get"')
+    return errors.ClusterUnreachable(f'{identity}: {exc}')
