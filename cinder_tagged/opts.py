@@ -4,8 +4,12 @@
 from typing import Any
 
 from cinder_tagged.ha.fence import options as fence
+from cinder_tagged.volume import options as volume_options
 
 
 def list_opts() -> list[tuple[str, list[Any]]]:
     """Return (group, options) pairs; each room registers its own."""
-    return [(fence.GROUP, fence.OPTS)]
+    return [
+        (fence.GROUP, fence.OPTS),
+        *volume_options.list_opts(),
+    ]

@@ -81,22 +81,24 @@ class Prober:
         self._deadline_s = deadline_s
         self._client: Any = None
         self._connected: connection.Identity | None = None
-        self._asked: connection.Identity | None = None
         self._fsid = ''
 
     def probe(self) -> Sample:
         """Write, then ask for capacity; never raises for a faulty cluster."""
         start = time.monotonic()
-        self._fsid, self._asked = '', self._identity()
+        identity = self._identity()
+        blank = Sample(State.UNREACHABLE, start, identity=identity)
+        self._fsid = ''
         try:
-            capacity = self._ask(start)
+            capacity = self._ask(start, identity)
         except errors.ClusterRefused as exc:
             self.close()
-            return self._sample(State.REFUSED, start, str(exc), refusal=exc)
+            return self._done(blank, state=State.REFUSED, reason=str(exc),
+                              refusal=exc)
         except (errors.ClusterUnreachable, rados.Error, ValueError) as exc:
             self.close()
-            return self._sample(State.UNREACHABLE, start, str(exc))
-        return self._sample(State.UP, start, capacity=capacity)
+            return self._done(blank, reason=str(exc))
+        return self._done(blank, state=State.UP, capacity=capacity)
 
     def close(self) -> None:
         """Drop the connection; the next probe opens another."""
@@ -104,19 +106,18 @@ class Prober:
         if client is not None:
             client.shutdown()
 
-    def _sample(self, state: State, start: float, reason: str = '',
-                capacity: capacity_mod.Capacity | None = None,
-                refusal: errors.ClusterRefused | None = None) -> Sample:
+    def _done(self, blank: Sample, **seen: Any) -> Sample:
         now = time.monotonic()
-        return Sample(state, now, now - start, reason, self._fsid, capacity,
-                      refusal, self._asked)
+        return dataclasses.replace(blank, taken=now, fsid=self._fsid,
+                                   seconds=now - blank.taken, **seen)
 
-    def _ask(self, start: float) -> capacity_mod.Capacity | None:
-        client = self._connect()
+    def _ask(self, start: float, identity: connection.Identity
+             ) -> capacity_mod.Capacity | None:
+        client = self._connect(identity)
         self._fsid = str(client.get_fsid())
         ioctx = connection.open_ioctx(client, self._pool)
         try:
-            self._write(ioctx)
+            self._write(ioctx, identity)
         finally:
             ioctx.close()
         self._in_time(start, 'the write')
@@ -133,16 +134,15 @@ class Prober:
             # can be made and used all the same.
             return None
 
-    def _connect(self) -> Any:
-        assert self._asked is not None
-        if self._client is not None and self._asked != self._connected:
+    def _connect(self, identity: connection.Identity) -> Any:
+        if self._client is not None and identity != self._connected:
             self.close()
         if self._client is None:
-            self._client = connection.open_client(self._asked)
-            self._connected = self._asked
+            self._client = connection.open_client(identity)
+            self._connected = identity
         return self._client
 
-    def _write(self, ioctx: Any) -> None:
+    def _write(self, ioctx: Any, identity: connection.Identity) -> None:
         try:
             with rados.WriteOpCtx() as operation:
                 operation.write_full(b'alive')
@@ -154,9 +154,8 @@ class Prober:
                 return
             if number not in _FORBIDDEN:
                 raise
-            identity = self._asked
             raise errors.ClusterRefused(
-                'user', f'client.{(identity and identity.user) or "admin"}',
+                'user', f'client.{identity.user or "admin"}',
                 f'it may not write to pool {self._pool} ({exc}); give it '
                 f'the caps "profile rbd pool={self._pool}"') from exc
 

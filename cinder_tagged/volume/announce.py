@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Have a volume service publish its statistics now, not in a minute."""
 
-from cinder.common import constants
 from cinder import context
-from cinder.objects import base as objects_base
 from cinder import rpc
+from cinder.common import constants
+from cinder.objects import base as objects_base
 from cinder.volume import volume_utils
 import oslo_messaging as messaging
 

@@ -17,13 +17,12 @@ from typing import Any
 
 from cinder import exception
 from cinder.volume.drivers import rbd as cinder_rbd
-from oslo_utils import excutils
 from oslo_utils import units
 
-from cinder_tagged.ceph import errors
-from cinder_tagged.ceph import probe
 from cinder_tagged import exceptions
 from cinder_tagged import features
+from cinder_tagged.ceph import errors
+from cinder_tagged.ceph import probe
 from cinder_tagged.volume import announce
 from cinder_tagged.volume import cluster
 from cinder_tagged.volume import existing
@@ -37,7 +36,7 @@ _OPTION = {'conf': 'rbd_ceph_conf', 'keyring': 'keyring (in ceph.conf)',
            'user': 'rbd_user', 'pool': 'rbd_pool'}
 
 
-class TaggedRBDDriver(cinder_rbd.RBDDriver):
+class TaggedRBDDriver(cinder_rbd.RBDDriver):  # type: ignore[misc]
     """RBD volumes in one of many clusters, found by feature tags."""
 
     VERSION = '1.0.0'
@@ -166,8 +165,7 @@ class TaggedRBDDriver(cinder_rbd.RBDDriver):
         except errors.CephError as exc:
             raise exception.VolumeBackendAPIException(data=str(exc)) from exc
 
-    def _disconnect_from_rados(  # type: ignore[override]
-            self, client: Any, ioctx: Any) -> None:
+    def _disconnect_from_rados(self, client: Any, ioctx: Any) -> None:
         # Called while the error that ended the use, if any, is handled.
         self.access.disconnect(client, ioctx, sys.exc_info()[1])
 
@@ -259,7 +257,7 @@ class TaggedRBDDriver(cinder_rbd.RBDDriver):
         """
         if volume.encryption_key_id:
             return dict(super().create_volume(volume))
-        return self._again_if_fenced(self._create_image, volume)
+        return dict(self._again_if_fenced(self._create_image, volume))
 
     def _create_image(self, volume: Any) -> dict[str, Any]:
         chunk = self.configuration.rbd_store_chunk_size * units.Mi
@@ -277,14 +275,24 @@ class TaggedRBDDriver(cinder_rbd.RBDDriver):
             try:
                 return dict(self._setup_volume(volume))
             except Exception:
-                with excutils.save_and_reraise_exception():
-                    LOG.error('Image %s could not be set up; it is removed.',
-                              volume.name)
-                    librbd.remove(client.ioctx, volume.name)
+                LOG.error('Image %s could not be set up; it is removed.',
+                          volume.name)
+                librbd.remove(client.ioctx, volume.name)
+                raise
 
     def delete_volume(self, volume: Any) -> None:
         """Remove a volume's image; one that is gone already is fine."""
         self._again_if_fenced(super().delete_volume, volume)
+
+    def _delete_volume(self, volume: Any, client: Any) -> None:
+        # Most volumes have no snapshots: then there is nothing to look up
+        # first, and removing says if that is not so.
+        try:
+            self.RBDProxy().remove(client.ioctx, volume.name)
+        except self.rbd.ImageNotFound:
+            LOG.info('Image %s is gone already.', volume.name)
+        except (self.rbd.ImageHasSnapshots, self.rbd.ImageBusy):
+            super()._delete_volume(volume, client)
 
     def _again_if_fenced(self, work: Callable[[Any], Any],
                          volume: Any) -> Any:

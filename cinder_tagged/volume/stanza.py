@@ -7,18 +7,20 @@ from typing import Any
 
 from cinder.volume import configuration as cinder_configuration
 from cinder.volume.drivers import rbd as cinder_rbd
-from cinder.volume import manager as cinder_manager
 from oslo_config import cfg
 
-from cinder_tagged.ceph import connection
-from cinder_tagged.ceph import errors
 from cinder_tagged import exceptions
 from cinder_tagged import features
+from cinder_tagged.ceph import connection
+from cinder_tagged.ceph import errors
 from cinder_tagged.volume import options
 
 CONF = cfg.CONF
 LOG = logging.getLogger(__name__)
 
+# The volume manager has it registered long before; its module cannot be
+# imported without Cinder's objects.
+_DRIVER_OPT = cfg.StrOpt('volume_driver')
 # Reading a file needs no limit, but an identity has to have one.
 _ANY = connection.Timeouts(1, 1, 1)
 
@@ -74,8 +76,8 @@ def _earlier(own: str, driver: str) -> Iterator[Any]:
         if backend == own:
             return
         other = cinder_configuration.Configuration(
-            [*cinder_manager.volume_backend_opts, *cinder_rbd.RBD_OPTS,
-             *options.TAGGED_OPTS], config_group=backend)
+            [_DRIVER_OPT, *cinder_rbd.RBD_OPTS, *options.TAGGED_OPTS],
+            config_group=backend)
         if other.volume_driver == driver:
             yield other
 
