@@ -2,8 +2,10 @@
 """Opening one connection, with a limit on every kind of call."""
 
 from collections.abc import Callable
+import contextlib
 import dataclasses
 import errno
+from pathlib import Path
 from typing import Any
 
 import rados
@@ -15,8 +17,8 @@ from cinder_tagged.ceph import errors
 Native = Callable[[Any], Any]
 
 # EIO is what a keyring file that cannot be parsed gives.
-_REFUSALS = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.EOPNOTSUPP,
-             errno.EIO)
+_REFUSALS = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOENT,
+             errno.EOPNOTSUPP, errno.EIO)
 _NO_FSID = '00000000-0000-0000-0000-000000000000'
 
 
@@ -98,9 +100,9 @@ def open_client(identity: Identity, native: Native = unchanged) -> Any:
     try:
         client.connect()
     except rados.Error as exc:
-        keyring = client.conf_get('keyring')
+        refusal = _without_key(client, identity)
         client.shutdown()
-        raise _explain(exc, identity, keyring) from exc
+        raise refusal or _explain(exc, identity) from exc
     except BaseException:
         client.shutdown()
         raise
@@ -139,14 +141,33 @@ def configured_fsid(identity: Identity) -> str:
     return '' if fsid == _NO_FSID else fsid
 
 
-def _explain(exc: Any, identity: Identity,
-             keyring: str) -> errors.CephError:
+def _without_key(client: Any,
+                 identity: Identity) -> errors.ClusterRefused | None:
+    """Tell whether the user's key is missing on this machine.
+
+    librados does not: without a key it goes on asking whether the cluster
+    would do without, for as long as no monitor answers.
+    """
+    required = [client.conf_get(f'auth_{side}_required') or ''
+                for side in ('cluster', 'service', 'client')]
+    if not all('cephx' in methods for methods in required) or (
+            client.conf_get('key') or client.conf_get('keyfile')):
+        return None
+    files = str(client.conf_get('keyring') or '')
+    heading = f'[client.{identity.user or "admin"}]'
+    for name in files.split(','):
+        # Unreadable is as good as absent.
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            lines = Path(name.strip()).read_text('utf-8').splitlines()
+            if heading in (line.strip() for line in lines):
+                return None
+    return errors.ClusterRefused(
+        'keyring', files, f'none of these files has a key under {heading}; '
+        'install the keyring where this service may read it')
+
+
+def _explain(exc: Any, identity: Identity) -> errors.CephError:
     """Tell a cluster that is away from one that says no."""
-    if isinstance(exc, rados.ObjectNotFound):
-        return errors.ClusterRefused(
-            'keyring', keyring, 'there is no key for client.'
-            f'{identity.user or "admin"} in any of these files; install its '
-            'keyring where this service may read it')
     if getattr(exc, 'errno', None) in _REFUSALS or isinstance(
             exc, rados.InvalidArgumentError):
         return errors.ClusterRefused(
