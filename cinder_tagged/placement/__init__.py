@@ -14,11 +14,17 @@ from cinder_tagged.placement.index import PlacementIndex
 from cinder_tagged.placement.policy import get_policy
 from cinder_tagged.placement.policy import POLICIES
 from cinder_tagged.placement.policy import Policy
+from cinder_tagged.placement.pool import load_of
 from cinder_tagged.placement.pool import Pool
+from cinder_tagged.placement.request import ASKED_METADATA
+from cinder_tagged.placement.request import EXTRA_SPEC
+from cinder_tagged.placement.request import HINT
 from cinder_tagged.placement.request import Request
 from cinder_tagged.placement.request import requirement
+from cinder_tagged.placement.request import WHY_METADATA
 
 __all__ = [
-    'POLICIES', 'Decision', 'PlacementIndex', 'Policy', 'Pool', 'Request',
-    'Verdict', 'decide', 'get_policy', 'requirement',
+    'ASKED_METADATA', 'EXTRA_SPEC', 'HINT', 'POLICIES', 'WHY_METADATA',
+    'Decision', 'PlacementIndex', 'Policy', 'Pool', 'Request', 'Verdict',
+    'decide', 'get_policy', 'load_of', 'requirement',
 ]

@@ -12,6 +12,10 @@ from cinder_tagged.features import expression
 EXTRA_SPEC = 'feature:require'
 #: Scheduler hint that holds a further expression.
 HINT = 'feature'
+#: Keys of a volume's metadata in which the scheduler leaves, for a request
+#: that found no place, the expression that was asked and why it failed.
+ASKED_METADATA = 'feature_request'
+WHY_METADATA = 'feature_explanation'
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
