@@ -42,6 +42,8 @@ DAEMONS = ('mon', 'mgr', 'osd')
 # * Device closing waits for one poll of the aio thread: 10 ms, not 250.
 # * The heartbeat, read lease and tick settings shorten what a client
 #   sees of an OSD's restart from half a minute to a few seconds.
+# * The monitor commits a change after 0.1 s instead of gathering more for
+#   a second: making a pool takes several changes in a row.
 # * A manager without modules needs 29 MB and is up at once.
 _CONF = """\
 [global]
@@ -80,6 +82,9 @@ keyring = {directory}/client.glance.keyring
 
 [mon]
 mon_data = {directory}/mon
+paxos_propose_interval = 0.1
+paxos_min_wait = 0.01
+mon_tick_interval = 1
 mon_allow_pool_size_one = true
 mon_allow_pool_delete = true
 mon_warn_on_pool_no_redundancy = false
