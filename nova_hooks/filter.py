@@ -38,16 +38,16 @@ class FeatureDisks:
     """WSGI middleware that puts system disks where features say.
 
     :param conf: nova.conf with the group ``feature_disks`` registered
-    :param facts: looks up flavors and images; :mod:`nova_hooks.lookups`
+    :param facts: looks up flavors and images, as :mod:`nova_hooks.facts`
     :param cinder: looks up volume types and quotas
     """
 
-    def __init__(self, application: Any, conf: cfg.ConfigOpts,
-                 facts: Any = lookups, cinder: Any = None):
+    def __init__(self, application: Any, conf: cfg.ConfigOpts, facts: Any,
+                 cinder: Any):
         self.application = application
         self.conf = conf
         self.facts = facts
-        self.cinder = cinder or lookups.Cinder(conf)
+        self.cinder = cinder
 
     def __call__(self, environ: dict[str, Any],
                  start_response: Callable[..., Any]) -> Any:
@@ -175,10 +175,14 @@ def _answer(refusal: errors.Refusal, asked: str) -> webob.Response:
 def filter_factory(_global_conf: dict[str, str],
                    **_local_conf: str) -> Callable[[Any], FeatureDisks]:
     """Return what paste.deploy calls with the next application."""
+    # Here, so that the filter can be used without a whole Nova around it.
+    from nova_hooks import facts
+
     conf = cfg.CONF
     conf.register_opts(opts.OPTS, group=opts.GROUP)
+    cinder = lookups.Cinder(conf)
 
     def make(application: Any) -> FeatureDisks:
-        return FeatureDisks(application, conf)
+        return FeatureDisks(application, conf, facts, cinder)
 
     return make

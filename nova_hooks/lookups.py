@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the decisions need to know, asked of Nova, Glance and Cinder.
+"""Volume types and quotas, asked of Cinder.
 
 Cinder is asked with the credentials of ``[cinder]`` in nova.conf, since
 users may not see the extra specs of volume types.
@@ -16,9 +16,6 @@ from cinderclient import client as cinder_client
 from cinderclient import exceptions as cinder_exceptions
 from keystoneauth1 import exceptions as ksa_exceptions
 from keystoneauth1 import loading
-from nova import exception as nova_exception
-from nova import objects
-from nova.image import glance
 from oslo_config import cfg
 from oslo_log import log as logging
 
@@ -27,45 +24,12 @@ from nova_hooks import asking
 from nova_hooks import errors
 from nova_hooks import opts
 from nova_hooks import quota
-from nova_hooks import rewrite
 from nova_hooks import types
 
 LOG = logging.getLogger(__name__)
 
 #: HTTP status of "there is one already"; cinderclient has no class for it.
 _CONFLICT = 409
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Flavor:
-    """What of a flavor matters here."""
-
-    disk_gb: int
-    specs: dict[str, str]
-
-
-def flavor(context: Any, reference: str) -> Flavor | None:
-    """Return a flavor, or None for Nova to say what is wrong with it."""
-    try:
-        found = objects.Flavor.get_by_flavor_id(
-            context, rewrite.id_of(reference), read_deleted='no')
-    except nova_exception.NovaException:
-        return None
-    return Flavor(int(found.root_gb or 0), dict(found.extra_specs or {}))
-
-
-def image(context: Any, image_id: str) -> rewrite.Image | None:
-    """Return an image, or None for Nova to say what is wrong with it."""
-    try:
-        found = glance.API().get(context, image_id)
-    except nova_exception.NovaException:
-        return None
-    properties = found.get('properties') or {}
-    return rewrite.Image(
-        image_id, int(found.get('min_disk') or 0),
-        int(found.get('size') or 0),
-        int(found.get('virtual_size') or properties.get('virtual_size')
-            or 0), properties)
 
 
 class Cinder:

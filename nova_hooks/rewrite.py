@@ -42,6 +42,17 @@ class Root:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Flavor:
+    """What of a flavor matters here.
+
+    :param disk_gb: 0 means "as large as the image needs"
+    """
+
+    disk_gb: int
+    specs: Mapping[str, str]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Image:
     """What of an image matters here; sizes in bytes, 0 if not known."""
 

@@ -11,7 +11,6 @@ import webob
 
 from nova_hooks import errors
 from nova_hooks import filter as filter_mod
-from nova_hooks import lookups
 from nova_hooks import opts
 from nova_hooks import rewrite
 from nova_hooks import types
@@ -42,7 +41,7 @@ class Facts:
 
     def flavor(self, context, reference):
         self.asked.append('flavor')
-        return (lookups.Flavor(5, self.specs) if reference == '1' else None)
+        return (rewrite.Flavor(5, self.specs) if reference == '1' else None)
 
     def image(self, context, image_id):
         self.asked.append('image')
