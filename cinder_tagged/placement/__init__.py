@@ -10,6 +10,7 @@ for capacity, and a test holds them to the same order.
 from cinder_tagged.placement.decision import decide
 from cinder_tagged.placement.decision import Decision
 from cinder_tagged.placement.decision import Verdict
+from cinder_tagged.placement.index import Judgement
 from cinder_tagged.placement.index import PlacementIndex
 from cinder_tagged.placement.policy import get_policy
 from cinder_tagged.placement.policy import POLICIES
@@ -25,6 +26,6 @@ from cinder_tagged.placement.request import WHY_METADATA
 
 __all__ = [
     'ASKED_METADATA', 'EXTRA_SPEC', 'HINT', 'POLICIES', 'WHY_METADATA',
-    'Decision', 'PlacementIndex', 'Policy', 'Pool', 'Request', 'Verdict',
-    'decide', 'get_policy', 'load_of', 'requirement',
+    'Decision', 'Judgement', 'PlacementIndex', 'Policy', 'Pool', 'Request',
+    'Verdict', 'decide', 'get_policy', 'load_of', 'requirement',
 ]

@@ -12,6 +12,9 @@ from cinder_tagged.placement import policy as policy_mod
 from cinder_tagged.placement import pool as pool_mod
 from cinder_tagged.placement import request as request_mod
 
+#: (last room, rank, own load, backend): what backends are sorted by.
+Order = tuple[bool, policy_mod.Rank, float, str]
+
 _LIMITS = {
     'oversubscription': 'its oversubscription limit',
     'free': 'its free space',
@@ -88,8 +91,8 @@ class Decision:
                          f'{self.request.size_gb:g} GiB')
         if other:
             parts.append(f'{other} down or already tried')
-        return (f'{len(matched)} cluster(s) have {wanted}, '
-                f'but {", ".join(parts)}')
+        having = f' have {wanted}' if self.request.require else ''
+        return f'{len(matched)} cluster(s){having}, but {", ".join(parts)}'
 
     def _absent(self) -> str:
         if not self.request.require:
@@ -133,13 +136,18 @@ def decide(request: request_mod.Request, pools: Iterable[pool_mod.Pool],
 
 def order_key(policy: policy_mod.Policy, pool: pool_mod.Pool,
               load: pool_mod.Load, room: pool_mod.Room, size_gb: float,
-              schedulers: int) -> tuple[bool, policy_mod.Rank, float, str]:
+              schedulers: int) -> Order:
     """Return what accepted backends are sorted by.
 
     Where several schedulers decide at once, a cluster whose room would not do
-    if all of them chose it comes behind those with plenty.
+    if all of them chose it comes behind those with plenty. Loads compare in
+    the same way for thick requests as for thin ones, so that an index can
+    keep one order for both.
+
+    :param room: what is left for this request
     """
-    value = policy.value(load.seen_by(schedulers), room)
+    value = policy.value(load.seen_by(schedulers),
+                         pool_mod.room_of(pool, load))
     return (is_tight(room, size_gb, schedulers),
             policy.rank(policy.class_of(pool.weight), value, size_gb),
             pool.allocated_gb + pool.pending_gb, pool.backend)

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import dataclasses
 import heapq
 import itertools
+from typing import NamedTuple
 
 from cinder_tagged import features
 from cinder_tagged.features import expression as expression_mod
@@ -27,6 +28,16 @@ MAX_VIEWS = 64
 
 #: (value, own load, backend, stamp); an entry with an old stamp is dead.
 _Entry = tuple[float, float, str, int]
+
+
+class Judgement(NamedTuple):
+    """What is decided of one backend.
+
+    :param order: what accepted backends are sorted by, best first
+    """
+
+    accepted: bool
+    order: decision.Order
 
 
 @dataclasses.dataclass(slots=True)
@@ -131,6 +142,26 @@ class PlacementIndex:
     def load(self, backend: str) -> pool_mod.Load:
         """Return what the cluster behind a backend holds."""
         return self._loads[self._pools[backend].key]
+
+    def matching(self, request: request_mod.Request) -> frozenset[str]:
+        """Return every backend whose tags match, full or down ones too."""
+        return self._view(request.require).members
+
+    def judge(self, request: request_mod.Request, backend: str) -> Judgement:
+        """Judge one backend; the same answer as :meth:`ranked` gives.
+
+        :raises KeyError: unknown backend
+        """
+        pool = self._pools[backend]
+        load = self._loads[pool.key]
+        room = pool_mod.room_of(pool, load, request.thin)
+        words = pool.feature.words if pool.feature else {}
+        return Judgement(
+            pool.up and backend not in request.excluded
+            and (request.require is None or request.require.matches(words))
+            and decision.fits(request, pool, room),
+            decision.order_key(self.policy, pool, load, room,
+                               request.size_gb, self._schedulers))
 
     def ranked(self, request: request_mod.Request) -> Iterator[pool_mod.Pool]:
         """Yield the backends that can take a request, best first.

@@ -48,7 +48,7 @@ def steps(draw):
             st.tuples(st.just('drop'), st.just(name)),
             st.tuples(st.just('schedulers'), st.integers(1, 3)),
             st.tuples(st.just('ask'), st.sampled_from(EXPRESSIONS),
-                      st.sampled_from([0, 1, 40, 500])))))
+                      st.sampled_from([0, 1, 40, 500]), st.booleans()))))
     return history
 
 
@@ -60,7 +60,7 @@ class TestIndex(base.BaseTestCase):
         policy = placement.get_policy(policy_name)
         index = placement.PlacementIndex(policy)
         mirror = {}
-        asks = [('ask', e, 10) for e in EXPRESSIONS]
+        asks = [('ask', e, 10, True) for e in EXPRESSIONS]
         for step in history + asks:
             if step[0] == 'put':
                 index.put(step[1])
@@ -77,12 +77,21 @@ class TestIndex(base.BaseTestCase):
             else:
                 request = placement.Request(
                     step[2], features.parse_expression(step[1])
-                    if step[1] else None)
+                    if step[1] else None, thin=step[3])
                 decision = placement.decide(
                     request, mirror.values(), policy, index.schedulers)
                 self.assertEqual(
                     [v.backend for v in decision.verdicts if v.accepted],
                     [p.backend for p in index.ranked(request)])
+                judged = {name: index.judge(request, name)
+                          for name in mirror}
+                self.assertEqual(
+                    [v.backend for v in decision.verdicts if v.accepted],
+                    sorted((n for n, j in judged.items() if j.accepted),
+                           key=lambda n: judged[n].order))
+                self.assertEqual(
+                    {v.backend for v in decision.verdicts if v.matched},
+                    index.matching(request))
 
     def test_many_expressions_are_forgotten_in_turn(self):
         index = placement.PlacementIndex(placement.get_policy('strict'))
