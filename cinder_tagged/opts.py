@@ -4,6 +4,7 @@
 from typing import Any
 
 from cinder_tagged.ha.fence import options as fence
+from cinder_tagged.scheduler import options as scheduler
 from cinder_tagged.volume import options as volume_options
 
 
@@ -11,5 +12,6 @@ def list_opts() -> list[tuple[str, list[Any]]]:
     """Return (group, options) pairs; each room registers its own."""
     return [
         (fence.GROUP, fence.OPTS),
+        (scheduler.GROUP, scheduler.OPTS),
         *volume_options.list_opts(),
     ]
