@@ -307,7 +307,7 @@ class TaggedRBDDriver(cinder_rbd.RBDDriver):  # type: ignore[misc]
             LOG.warning('Work on %(name)s was cut short (%(exc)s) and is '
                         'done again on another connection.',
                         {'name': volume.name, 'exc': exc})
-            return work(volume)
+        return work(volume)
 
     def migrate_volume(self, context: Any, volume: Any,
                        host: dict[str, Any]) -> tuple[bool, Any]:
