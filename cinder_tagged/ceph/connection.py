@@ -175,4 +175,5 @@ def _explain(exc: Any, identity: Identity) -> errors.CephError:
             f'the cluster of {identity.conf or "the default ceph.conf"} '
             f'turned the user away ({exc}); compare its key with '
             '"ceph auth get"')
-    return errors.ClusterUnreachable(f'{identity}: {exc}')
+    return errors.ClusterUnreachable(
+        f'no connection within {identity.timeouts.mount} s: {exc}')

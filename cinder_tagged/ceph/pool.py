@@ -207,8 +207,7 @@ class ConnectionPool:
             return False
         except errors.GAVE_UP as exc:
             ioctx.close()
-            raise errors.ClusterUnreachable(
-                f'{slot.identity}: {exc}') from exc
+            raise errors.ClusterUnreachable(str(exc)) from exc
         except rados.Error:
             # Not there, not allowed: an answer all the same.
             pass

@@ -140,10 +140,12 @@ class ClusterAccess:
                 return self.pool.acquire(identity, pool)
             except errors.ClusterUnreachable as exc:
                 if attempt == attempts:
-                    raise
-                LOG.warning('Attempt %(attempt)d of %(attempts)d: %(exc)s',
+                    raise errors.ClusterUnreachable(
+                        f'{identity}: {exc}') from exc
+                LOG.warning('Attempt %(attempt)d of %(attempts)d to reach '
+                            '%(who)s: %(exc)s',
                             {'attempt': attempt, 'attempts': attempts,
-                             'exc': exc})
+                             'who': identity, 'exc': exc})
             time.sleep(self._configuration.rados_connection_interval)
         raise AssertionError('not reached')
 
