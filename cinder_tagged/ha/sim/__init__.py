@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The core in a simulated cloud, with faults from a seed."""

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Functional tests of the HA agent, in network namespaces."""
