@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options of the agent, and the checks that stop a bad configuration."""
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+import dataclasses
+import ipaddress
+import socket
+from typing import Any
+
+from oslo_config import cfg
+
+from cinder_tagged.ha.adapters import datagrams
+from cinder_tagged.ha.core import state as st
+from cinder_tagged.ha.core import strategy
+from cinder_tagged.ha.core import timing as timings
+
+NODE_OPTS = [
+    cfg.StrOpt('node', default=socket.gethostname(),
+               sample_default='<host name>',
+               help='Name of this node; it must be one of [ha] members. '
+                    'Give it if the host name is not the name used there.'),
+    cfg.ListOpt('members', default=[],
+                help='Every node, the same list in the same words on every '
+                     'node: NAME=IP, with rack and priority if you use them '
+                     'in a strategy: NAME=IP;RACK;PRIORITY. Beats go '
+                     'between these IPs. Example: '
+                     'c1=10.0.0.11;r1;10,c2=10.0.0.12;r2;5'),
+    cfg.PortOpt('port', default=7790,
+                help='UDP port of the beats and messages between agents; '
+                     'open it in the firewall between the members only.'),
+    cfg.StrOpt('peer_key_file', default='/etc/cinder-tagged/ha.key',
+               help='File with the key that agents authenticate each other '
+                    'by: 32 bytes or more in hexadecimal, one key a line, '
+                    'mode 0600 ("openssl rand -hex 32"). The first line '
+                    'seals, all lines are accepted: to change the key, add '
+                    'the new one below on all nodes, then move it up on '
+                    'all, then delete the old one.'),
+    cfg.ListOpt('roles', default=['control'],
+                help='Roles that are held by one node at a time. Each has a '
+                     'section [ha_role_NAME].'),
+    cfg.StrOpt('profile', default='default',
+               choices=[(name, f'about {t.usual_takeover:.2f} s to take '
+                         f'over from a dead node; etcd election timeout '
+                         f'{t.etcd_election:g} s or less')
+                        for name, t in timings.PROFILES.items()],
+               help='Set of timings. Take a faster one only if etcd has '
+                    'discs of its own and its election timeout fits.'),
+    cfg.IntOpt('council', default=7, min=1, max=31,
+               help='Up to that many nodes beat to everybody and decide '
+                    'who is dead; in a larger cloud they are spread over '
+                    'the racks, and other nodes beat only to them, more '
+                    'slowly.'),
+    cfg.StrOpt('state_dir', default='/var/lib/cinder-tagged-ha',
+               help='Directory for the lock file, the history and the copy '
+                    'of replicated data.'),
+    cfg.StrOpt('control_socket', default='/run/cinder-tagged-ha/agent.sock',
+               help='UNIX socket for the command cinder-tagged-ha. Whoever '
+                    'may write to it may move roles; it is made with mode '
+                    '0600.'),
+    cfg.StrOpt('metrics', default='',
+               help='IP:PORT of a Prometheus endpoint, for example '
+                    '127.0.0.1:9790; empty for none. It has no '
+                    'authentication: keep it on a management address.'),
+    cfg.BoolOpt('notify', default=False,
+                help='Send oslo.messaging notifications (ha.taken, '
+                     'ha.released, ha.refused, ...) over [DEFAULT] '
+                     'transport_url. The agent never waits for the bus.'),
+]
+
+TIMING_OPTS = [
+    cfg.FloatOpt(field.name, help=f'Seconds, instead of those of [ha] '
+                 f'profile. {text}')
+    for field in dataclasses.fields(timings.Timing)
+    for text in [{
+        'beat': 'Period of heartbeats.',
+        'suspect': 'Silence after which a peer is suspected.',
+        'hold': 'How long a confirmed renewal lets a holder keep its '
+                'address: the time a takeover costs.',
+        'renew': 'Period of renewals, each one a write to etcd.',
+        'margin': 'What a taker waits beyond the hold time.',
+        'request': 'Deadline of one request to etcd.',
+        'stagger': 'Head start of a better placed candidate.',
+        'poll_idle': 'Period of reading the record while all is well.',
+        'announce': 'Period of gratuitous ARP and neighbour '
+                    'advertisements.',
+        'switch': 'How long a target that failed a switch-over is avoided.',
+        'conflict': 'How long a foreign claim of the address blocks taking.',
+        'drift': 'Not seconds, but the fraction by which the clocks of two '
+                 'nodes may run apart.',
+        'etcd_election': 'Election timeout that etcd runs with; it is only '
+                         'checked against hold.',
+    }.get(field.name, '')] if text]
+
+ETCD_OPTS = [
+    cfg.ListOpt('endpoints', default=['http://127.0.0.1:2379'],
+                help='URL of every member of etcd, three or five. Use https '
+                     'outside of tests.'),
+    cfg.StrOpt('prefix', default='/cinder-tagged-ha',
+               help='Keys of the agents begin with this; another prefix '
+                    'makes another, independent cloud.'),
+    cfg.StrOpt('ca_file', help='CA that signed the certificates of etcd.'),
+    cfg.StrOpt('cert_file', help='Client certificate for etcd.'),
+    cfg.StrOpt('key_file', help='Private key of the client certificate.'),
+    cfg.StrOpt('user', default='',
+               help='User of etcd; it needs read and write access to the '
+                    'prefix only.'),
+    cfg.StrOpt('password_file', default='',
+               help='File with the password of that user, mode 0600.'),
+]
+
+PROBE_OPTS = [
+    cfg.ListOpt('services', default=[],
+                help='What has to be sound on a node that may control: '
+                     'tcp:HOST:PORT, http://..., pid:FILE (alive and not '
+                     'stopped), unit:NAME (systemd). A fault makes a '
+                     'holder pass its roles on.'),
+    cfg.FloatOpt('period', default=1.0, min=0.05,
+                 help='Seconds between two probes of one service.'),
+    cfg.FloatOpt('deadline', default=1.0, min=0.01,
+                 help='Seconds after which a probe has failed.'),
+    cfg.IntOpt('fall', default=2, min=1,
+               help='Failures in a row that make a fault.'),
+    cfg.StrOpt('ceph_conf', default='',
+               help='ceph.conf of the cluster whose RBD client is probed by '
+                    'a small write; empty for no such probe.'),
+    cfg.StrOpt('ceph_user', default='cinder', help='Ceph user of the probe.'),
+    cfg.StrOpt('ceph_pool', default='volumes',
+               help='Pool that the probe writes its one object to.'),
+]
+
+DATA_OPTS = [
+    cfg.ListOpt('files', default=[],
+                help='Absolute paths of files that the controlling node of '
+                     'the first role hands to all others, at most 512 KiB '
+                     'each.'),
+    cfg.FloatOpt('period', default=2.0, min=0.1,
+                 help='Seconds between two looks for changes.'),
+]
+
+ROLE_OPTS = [
+    cfg.ListOpt('addresses', default=[],
+                help='Access address of the role with its prefix length, '
+                     'IPv4, IPv6 or one of each: 10.0.0.100/24,fd00::100/64. '
+                     'No other software may set it.'),
+    cfg.StrOpt('interface', help='NIC that carries the address.'),
+    cfg.StrOpt('strategy', default='priority',
+               choices=sorted(strategy.STRATEGIES),
+               help='Which controlled node takes the role first.'),
+    cfg.ListOpt('resources', default=[],
+                help='Services that run with the role, started in this '
+                     'order and stopped in the opposite one. Each has a '
+                     'section [ha_resource_NAME].'),
+    cfg.ListOpt('dropins', default=[],
+                help='TEMPLATE=DESTINATION pairs: files that must point at '
+                     'the controlling node, written on every node when '
+                     'control moves. $holder, $holder_ip, $address, $role '
+                     'and $epoch are replaced.'),
+    cfg.MultiStrOpt('reload', default=[],
+                    help='Command to run after the drop-ins were written '
+                         '(no shell); may be given more than once.'),
+    cfg.FloatOpt('reload_deadline', default=30.0,
+                 help='Seconds after which a reload command is killed.'),
+]
+
+RESOURCE_OPTS = [
+    cfg.StrOpt('type', default='command',
+               choices=['command', 'unit', 'process'],
+               help='command: start, stop and status are commands. unit: a '
+                    'systemd unit. process: start is a program that the '
+                    'agent runs and ends.'),
+    cfg.StrOpt('start', default='', help='Command that starts it.'),
+    cfg.StrOpt('stop', default='', help='Command that stops it.'),
+    cfg.StrOpt('status', default='',
+               help='Command that exits 0 if it runs.'),
+    cfg.StrOpt('unit', default='', help='Name of the systemd unit.'),
+    cfg.FloatOpt('deadline', default=30.0,
+                 help='Seconds for each of start, stop and status.'),
+]
+
+
+class BadConfig(Exception):
+    """The configuration cannot work; the text names option and remedy."""
+
+
+def list_opts() -> list[tuple[str, list[Any]]]:
+    """Options for the sample generator; roles and resources as examples."""
+    return [('ha', NODE_OPTS), ('ha_timing', TIMING_OPTS),
+            ('ha_etcd', ETCD_OPTS), ('ha_probes', PROBE_OPTS),
+            ('ha_data', DATA_OPTS), ('ha_role_control', ROLE_OPTS),
+            ('ha_resource_example', RESOURCE_OPTS)]
+
+
+def register(conf: Any) -> None:
+    """Register all groups, those of the named roles and resources too."""
+    for group, opts in (('ha', NODE_OPTS), ('ha_timing', TIMING_OPTS),
+                        ('ha_etcd', ETCD_OPTS), ('ha_probes', PROBE_OPTS),
+                        ('ha_data', DATA_OPTS)):
+        conf.register_opts(opts, group=group)
+    for role in conf.ha.roles:
+        conf.register_opts(ROLE_OPTS, group=f'ha_role_{role}')
+        for name in conf[f'ha_role_{role}'].resources:
+            conf.register_opts(RESOURCE_OPTS, group=f'ha_resource_{name}')
+
+
+def timing(conf: Any) -> timings.Timing:
+    """The profile with what [ha_timing] changes."""
+    changes = {opt.dest: conf.ha_timing[opt.dest] for opt in TIMING_OPTS
+               if conf.ha_timing[opt.dest] is not None}
+    return dataclasses.replace(timings.PROFILES[conf.ha.profile], **changes)
+
+
+def members(texts: Iterable[str]) -> dict[str, st.Member]:
+    """Parse [ha] members; :raises BadConfig: naming the wrong one."""
+    found: dict[str, st.Member] = {}
+    for text in texts:
+        name, _, rest = text.partition('=')
+        parts = rest.split(';')
+        try:
+            address = str(ipaddress.ip_address(parts[0]))
+            priority = int(parts[2]) if len(parts) > 2 else 0
+        except ValueError as exc:
+            raise BadConfig(f'[ha] members: {text!r}: {exc}; write '
+                            'NAME=IP;RACK;PRIORITY') from exc
+        if not name or name in found:
+            raise BadConfig(f'[ha] members: {text!r}: the name is empty or '
+                            'given twice; each node has one entry')
+        found[name] = st.Member(
+            name, address, parts[1] if len(parts) > 1 else '', priority)
+    return found
+
+
+def addresses(conf: Any, role: str) -> tuple[Any, ...]:
+    """The role's addresses; :raises BadConfig: naming the wrong one."""
+    group = f'ha_role_{role}'
+    texts = conf[group].addresses
+    if not texts:
+        raise BadConfig(f'[{group}] addresses is empty: give the access '
+                        'address, like 10.0.0.100/24')
+    try:
+        found = tuple(ipaddress.ip_interface(text) for text in texts)
+    except ValueError as exc:
+        raise BadConfig(f'[{group}] addresses: {exc}; write it like '
+                        '10.0.0.100/24') from exc
+    if len({a.version for a in found}) < len(found):
+        raise BadConfig(f'[{group}] addresses has two of one family: give '
+                        'one IPv4, one IPv6 or one of each')
+    return found
+
+
+def problems(conf: Any) -> Iterator[str]:
+    """Yield what is wrong, one sentence each, with its remedy."""
+    for text in timings.problems(timing(conf)):
+        yield f'[ha_timing] {text}'
+    try:
+        nodes = members(conf.ha.members)
+    except BadConfig as exc:
+        yield str(exc)
+        nodes = {}
+    if nodes and conf.ha.node not in nodes:
+        yield (f'[ha] node = {conf.ha.node} is not among [ha] members '
+               f'({", ".join(nodes)}): set node, or add it there')
+    if not conf.ha.members:
+        yield '[ha] members is empty: list every node as NAME=IP'
+    try:
+        read_keys(conf)
+    except BadConfig as exc:
+        yield str(exc)
+    for url in conf.ha_etcd.endpoints:
+        if not url.startswith(('http://', 'https://')):
+            yield (f'[ha_etcd] endpoints: {url} is no URL: write '
+                   'https://HOST:2379')
+    yield from _role_problems(conf)
+
+
+def _role_problems(conf: Any) -> Iterator[str]:
+    seen: dict[str, str] = {}
+    for role in conf.ha.roles:
+        group = f'ha_role_{role}'
+        if not role.replace('_', '').isalnum():
+            yield (f'[ha] roles: {role!r} has other characters than '
+                   'letters, digits and _')
+        try:
+            for address in addresses(conf, role):
+                other = seen.setdefault(str(address.ip), role)
+                if other != role:
+                    yield (f'[{group}] addresses: {address.ip} is also that '
+                           f'of {other}: each role needs its own')
+        except BadConfig as exc:
+            yield str(exc)
+        if not conf[group].interface:
+            yield f'[{group}] interface is not set: name the NIC'
+        for pair in conf[group].dropins:
+            if '=' not in pair:
+                yield (f'[{group}] dropins: {pair!r} is not '
+                       'TEMPLATE=DESTINATION')
+
+
+def read_keys(conf: Any) -> list[bytes]:
+    """Read [ha] peer_key_file; :raises BadConfig: with a remedy."""
+    path = conf.ha.peer_key_file
+    try:
+        with open(path) as source:
+            return datagrams.read_keys(source.read())
+    except OSError as exc:
+        raise BadConfig(f'[ha] peer_key_file = {path}: {exc.strerror}; '
+                        'make it by "openssl rand -hex 32", mode 0600, the '
+                        'same on every node') from exc
+    except ValueError as exc:
+        raise BadConfig(f'[ha] peer_key_file = {path}: {exc}') from exc
