@@ -47,15 +47,18 @@ class ClusterAccess:
         describes it (``conf``, ``name``, ``user``): after a fail-over it is
         another one
     :param changed: see :class:`cinder_tagged.ceph.monitor.Monitor`
+    :param tick: the same; called after every probe
     """
 
     def __init__(self, configuration: Any, host: str,
                  target: Callable[[], Mapping[str, Any]],
-                 changed: monitor_mod.Changed) -> None:
+                 changed: monitor_mod.Changed,
+                 tick: Callable[[], object] = lambda: None) -> None:
         self._configuration = configuration
         self._target = target
         self._fsids: dict[tuple[str, str], str] = {}
         self._tell = changed
+        self._housekeeping = tick
         self.pool = pool_mod.ConnectionPool(
             configuration.rados_connection_limit,
             check_after_s=configuration.rados_connection_check_after,
@@ -69,7 +72,7 @@ class ClusterAccess:
         self.monitor = monitor_mod.Monitor(
             utils.tpool_wrap(self._prober).probe,
             interval_s=interval, stale_s=3 * (interval + 2 * deadline),
-            changed=self._changed, tick=self.pool.reap, name=host)
+            changed=self._changed, tick=self._tick, name=host)
 
     def identity(self, target: Mapping[str, Any],
                  limit: int | None = None) -> connection.Identity:
@@ -99,6 +102,10 @@ class ClusterAccess:
         if before is not None:
             self.pool.distrust()
         self._tell(before, after)
+
+    def _tick(self) -> None:
+        self.pool.reap()
+        self._housekeeping()
 
     def fsid(self) -> str:
         """Return the cluster's fsid; '' if nothing tells it.

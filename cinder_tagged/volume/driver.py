@@ -8,6 +8,8 @@ lives through outages of its cluster.
 
 import atexit
 from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
 import json
 import logging
 import math
@@ -24,10 +26,13 @@ from cinder_tagged import features
 from cinder_tagged.ceph import errors
 from cinder_tagged.ceph import probe
 from cinder_tagged.volume import announce
+from cinder_tagged.volume import aside
 from cinder_tagged.volume import cluster
+from cinder_tagged.volume import doubtful
 from cinder_tagged.volume import existing
 from cinder_tagged.volume import options
 from cinder_tagged.volume import stanza
+from cinder_tagged.volume import whereabouts
 
 LOG = logging.getLogger(__name__)
 
@@ -46,6 +51,8 @@ class TaggedRBDDriver(cinder_rbd.RBDDriver):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self.configuration.append_config_values(options.TAGGED_OPTS)
         self._access: cluster.ClusterAccess | None = None
+        self._doubtful = doubtful.Doubtful(self.rbd, self._whereabouts)
+        self._aside = aside.Aside()
         self._stats_lock = threading.Lock()
         self._capacity: tuple[float, float] = (0, 0)
         self._provisioned_gib: int | None = None
@@ -70,7 +77,8 @@ class TaggedRBDDriver(cinder_rbd.RBDDriver):  # type: ignore[misc]
         if self._access is None:
             self._access = cluster.ClusterAccess(
                 self.configuration, self.host or self._backend_name,
-                lambda: self._active_config, self._cluster_changed)
+                lambda: self._active_config, self._cluster_changed,
+                self._settle)
             atexit.register(self.close)
         self._replication_targets.clear()
         self._target_names.clear()
@@ -147,13 +155,9 @@ class TaggedRBDDriver(cinder_rbd.RBDDriver):  # type: ignore[misc]
         else:
             LOG.error('Pool %(pool)s does not serve %(who)s; its backend is '
                       'reported down until it does: %(reason)s', words)
-        if before is None or not self.initialized:
-            return
-        try:
-            announce.publish(self.host)
-        except Exception:
-            # The service's own period brings it to the schedulers, later.
-            LOG.exception('The schedulers could not be told at once.')
+        if before is not None and self.initialized:
+            self._aside.run('telling the schedulers of the backend state',
+                            lambda: announce.publish(self.host))
 
     # -- connections --------------------------------------------------------
 
@@ -272,6 +276,11 @@ class TaggedRBDDriver(cinder_rbd.RBDDriver):  # type: ignore[misc]
             except self.rbd.ImageExists:
                 existing.take_over(self.rbd, librbd, client.ioctx,
                                    volume.name, shape)
+            except errors.GAVE_UP as exc:
+                self._doubtful.add(volume.id, volume.name, shape)
+                raise exception.VolumeBackendAPIException(
+                    data=f'creating image {volume.name} was given up: {exc}'
+                ) from exc
             try:
                 return dict(self._setup_volume(volume))
             except Exception:
@@ -279,6 +288,22 @@ class TaggedRBDDriver(cinder_rbd.RBDDriver):  # type: ignore[misc]
                           volume.name)
                 librbd.remove(client.ioctx, volume.name)
                 raise
+
+    def _whereabouts(self, volume_id: str) -> whereabouts.Whereabouts:
+        return whereabouts.look_up(volume_id, self.cluster_name or self.host,
+                                   self.feature.cluster)
+
+    def _settle(self) -> None:
+        """Tidy up after creates that were given up, if the cluster is up."""
+        sample = self.access.monitor.latest
+        if sample is not None and sample.up and self._doubtful.names():
+            self._aside.run('looking for images nobody needs',
+                            lambda: self._doubtful.settle(self._ioctx))
+
+    @contextlib.contextmanager
+    def _ioctx(self) -> Iterator[Any]:
+        with cinder_rbd.RADOSClient(self) as client:
+            yield client.ioctx
 
     def delete_volume(self, volume: Any) -> None:
         """Remove a volume's image; one that is gone already is fine."""
