@@ -44,16 +44,23 @@ class Monitor:
         """The latest sample, however old."""
         return self._latest
 
+    @property
+    def stale(self) -> bool:
+        """Whether the latest sample is too old to say anything."""
+        sample = self._latest
+        return (sample is None
+                or time.monotonic() - sample.taken > self._stale_s)
+
     def fault(self) -> str:
         """Say why the cluster cannot be reached; '' if it can.
 
         A sample that is too old proves nothing: then it is '', too.
         """
         sample = self._latest
-        if sample is None or sample.state is not probe_mod.State.UNREACHABLE:
+        if (sample is None or self.stale
+                or sample.state is not probe_mod.State.UNREACHABLE):
             return ''
-        age = time.monotonic() - sample.taken
-        return sample.reason if age <= self._stale_s else ''
+        return sample.reason
 
     def check(self) -> probe_mod.Sample:
         """Probe now and return what was seen."""

@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 from collections.abc import Mapping
+import json
 import logging
 import time
 from typing import Any
@@ -38,6 +39,26 @@ def timeouts(configuration: Any, limit: int | None) -> connection.Timeouts:
 def _place(identity: connection.Identity) -> tuple[str, str]:
     """Return what tells one cluster from another."""
     return identity.conf, identity.cluster
+
+
+def mon_addresses(client: Any) -> tuple[list[str], list[str]]:
+    """Return the hosts of the monitors, and the port of each.
+
+    :raises ClusterUnreachable: the monitors did not tell
+    """
+    status, out, message = client.mon_command(
+        '{"prefix": "mon dump", "format": "json"}', b'')
+    if status:
+        raise errors.ClusterUnreachable(
+            f'the monitors did not tell their addresses: {message} '
+            f'({status})')
+    hosts, ports = [], []
+    for mon in json.loads(out)['mons']:
+        address, _, _nonce = mon['addr'].rpartition('/')
+        host, _, port = address.rpartition(':')
+        hosts.append(host.strip('[]'))
+        ports.append(port)
+    return hosts, ports
 
 
 class ClusterAccess:

@@ -10,10 +10,8 @@ import atexit
 from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
-import json
 import logging
 import math
-import sys
 import threading
 from typing import Any
 
@@ -30,6 +28,7 @@ from cinder_tagged.volume import aside
 from cinder_tagged.volume import cluster
 from cinder_tagged.volume import doubtful
 from cinder_tagged.volume import existing
+from cinder_tagged.volume import kept
 from cinder_tagged.volume import options
 from cinder_tagged.volume import stanza
 from cinder_tagged.volume import whereabouts
@@ -41,7 +40,7 @@ _OPTION = {'conf': 'rbd_ceph_conf', 'keyring': 'keyring (in ceph.conf)',
            'user': 'rbd_user', 'pool': 'rbd_pool'}
 
 
-class TaggedRBDDriver(cinder_rbd.RBDDriver):  # type: ignore[misc]
+class TaggedRBDDriver(kept.KeptConnections):
     """RBD volumes in one of many clusters, found by feature tags."""
 
     VERSION = '1.0.0'
@@ -50,7 +49,6 @@ class TaggedRBDDriver(cinder_rbd.RBDDriver):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.configuration.append_config_values(options.TAGGED_OPTS)
-        self._access: cluster.ClusterAccess | None = None
         self._doubtful = doubtful.Doubtful(self.rbd, self._whereabouts)
         self._aside = aside.Aside()
         self._stats_lock = threading.Lock()
@@ -106,23 +104,18 @@ class TaggedRBDDriver(cinder_rbd.RBDDriver):  # type: ignore[misc]
         try:
             super().check_for_setup_error()
         except exception.VolumeBackendAPIException:
-            if not self.access.monitor.fault():
+            # It may have gone since the first probe.
+            if self.access.monitor.check().state is not (
+                    probe.State.UNREACHABLE):
                 raise
             self._start_periodic_tasks()
 
     def close(self) -> None:
         """Let go of the cluster; the driver is of no use afterwards."""
-        access, self._access = self._access, None
-        if access is not None:
+        if self._access is not None:
             atexit.unregister(self.close)
-            access.close()
-
-    @property
-    def access(self) -> cluster.ClusterAccess:
-        """The way to the cluster."""
-        if self._access is None:
-            raise exception.DriverNotInitialized()
-        return self._access
+            self._access.close()
+            self._access = None
 
     @property
     def feature(self) -> features.SecondLevelFeature:
@@ -159,53 +152,6 @@ class TaggedRBDDriver(cinder_rbd.RBDDriver):  # type: ignore[misc]
             self._aside.run('telling the schedulers of the backend state',
                             lambda: announce.publish(self.host))
 
-    # -- connections --------------------------------------------------------
-
-    def _connect_to_rados(self, pool: str | None = None,
-                          remote: dict[str, Any] | None = None,
-                          timeout: int | None = None) -> tuple[Any, Any]:
-        try:
-            return self.access.connect(pool, remote, timeout)
-        except errors.CephError as exc:
-            raise exception.VolumeBackendAPIException(data=str(exc)) from exc
-
-    def _disconnect_from_rados(self, client: Any, ioctx: Any) -> None:
-        # Called while the error that ended the use, if any, is handled.
-        self.access.disconnect(client, ioctx, sys.exc_info()[1])
-
-    def _get_fsid(self) -> str:
-        return self.access.fsid()
-
-    def _get_mon_addrs(self) -> tuple[list[str], list[str]]:
-        with cinder_rbd.RADOSClient(self) as client:
-            status, out, message = client.cluster.mon_command(
-                '{"prefix": "mon dump", "format": "json"}', b'')
-        if status:
-            raise exception.VolumeBackendAPIException(
-                data=f'the monitors did not tell their addresses: {message} '
-                     f'({status})')
-        hosts, ports = [], []
-        for mon in json.loads(out)['mons']:
-            address, _, _nonce = mon['addr'].rpartition('/')
-            host, _, port = address.rpartition(':')
-            hosts.append(host.strip('[]'))
-            ports.append(port)
-        return hosts, ports
-
-    def _ceph_args(self) -> list[str]:
-        # For the tools of Ceph that the RBD driver runs: they have no limit
-        # of their own either.
-        limits = cluster.timeouts(self.configuration, None).options()
-        return [*super()._ceph_args(),
-                *(f'--{name}={value}' for name, value in limits.items())]
-
-    def _trash_purge(self) -> None:
-        # An error would end the periodic task for good.
-        try:
-            super()._trash_purge()
-        except exception.VolumeBackendAPIException as exc:
-            LOG.warning('The trash is not emptied now: %s', exc)
-
     # -- statistics ---------------------------------------------------------
 
     def get_volume_stats(self, refresh: bool = False) -> dict[str, Any]:
@@ -223,7 +169,7 @@ class TaggedRBDDriver(cinder_rbd.RBDDriver):  # type: ignore[misc]
                 dynamic_total=self.configuration.report_dynamic_total_capacity)
         super()._update_volume_stats()
         self._stats.update(features.to_capabilities(self.feature))
-        if sample is None or not sample.up:
+        if sample is None or not sample.up or self.access.monitor.stale:
             # Also the stock filters, which take "unknown" for "plenty",
             # must not send anything here.
             self._stats['backend_state'] = 'down'
@@ -242,9 +188,8 @@ class TaggedRBDDriver(cinder_rbd.RBDDriver):  # type: ignore[misc]
         except errors.CephError:
             return self._provisioned_gib
         try:
-            total = sum(existing.size(self.rbd, ioctx, name)
-                        for name in self.RBDProxy().list(ioctx))
-            self._provisioned_gib = math.ceil(total / units.Gi)
+            self._provisioned_gib = math.ceil(
+                existing.total_size(self.rbd, ioctx) / units.Gi)
         except errors.LOST as exc:
             LOG.warning('The provisioned size was not summed up: %s', exc)
         finally:
@@ -333,18 +278,3 @@ class TaggedRBDDriver(cinder_rbd.RBDDriver):  # type: ignore[misc]
                         'done again on another connection.',
                         {'name': volume.name, 'exc': exc})
         return work(volume)
-
-    def migrate_volume(self, context: Any, volume: Any,
-                       host: dict[str, Any]) -> tuple[bool, Any]:
-        """Move a volume between pools of this cluster.
-
-        The RBD driver connects to the other cluster, without a limit, to
-        learn that it is another one; the statistics tell as much.
-        """
-        place = str(host['capabilities'].get('location_info') or '')
-        if place.count(':') == 4 and place.split(':')[2] != self._get_fsid():
-            LOG.debug('%s is in another cluster.', host.get('host'))
-            return False, None
-        moved: tuple[bool, Any] = super().migrate_volume(context, volume,
-                                                         host)
-        return moved

@@ -83,14 +83,15 @@ def examine(rbd: Any, ioctx: Any, name: str) -> Found | None:
             written=bool(extents))
 
 
-def size(rbd: Any, ioctx: Any, name: str) -> int:
-    """Return the size of an image in bytes; 0 if it is gone."""
-    try:
-        with contextlib.closing(
+def total_size(rbd: Any, ioctx: Any) -> int:
+    """Return the size of all images of a pool together, in bytes."""
+    total = 0
+    for name in rbd.RBD().list(ioctx):
+        # Some may go while we count.
+        with contextlib.suppress(rbd.ImageNotFound), contextlib.closing(
                 rbd.Image(ioctx, name, read_only=True)) as image:
-            return int(image.size())
-    except rbd.ImageNotFound:
-        return 0
+            total += image.size()
+    return total
 
 
 def _parent(rbd: Any, image: Any) -> str:

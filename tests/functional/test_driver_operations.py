@@ -72,6 +72,36 @@ class OperationsTest(driver_base.DriverCase):
         for name in (volume.name, from_snapshot.name, clone.name):
             self.assertNotIn(name, self.cluster.images())
 
+    def test_tools_of_ceph_take_our_limits(self):
+        volume = self.made()
+        # Runs "rbd status" for each image.
+        found = self.driver.get_manageable_volumes(
+            [], None, 1000, 0, ['size'], ['asc'])
+        self.assertIn(volume.name, [
+            image['reference']['source-name'] for image in found])
+        source = self.directory / 'image'
+        source.write_bytes(b'data')
+        other = cinder_driver.volume()
+        self.driver._execute(
+            'rbd', 'import', '--pool', 'volumes', str(source), other.name,
+            '--new-format', *self.driver._ceph_args())
+        self.assertEqual(4, self.image(other)[0])
+
+    def test_read_as_a_file(self):
+        volume = self.made()
+        with self.cluster.ioctx('volumes') as ioctx, \
+                rbd.Image(ioctx, volume.name) as image:
+            image.write(b'begin', 0)
+            image.write(b'end', GIB - 3)
+        handle = self.driver._get_rbd_handle(volume)
+        with handle:
+            self.assertEqual(b'begin', handle.read(5))
+            handle.seek(GIB - 3)
+            self.assertEqual(b'end', handle.read())
+        self.driver.delete_volume(volume)
+        self.assertEqual([0], [slot.users for slot in
+                               self.driver.access.pool._slots])
+
     def test_volume_with_a_clone_is_kept_for_it(self):
         volume, clone = self.made(), cinder_driver.volume()
         self.driver.create_cloned_volume(clone, volume)

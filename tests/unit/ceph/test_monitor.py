@@ -56,6 +56,10 @@ class MonitorTest(base.BaseTestCase):
         self.state, self.age = AWAY, 61
         monitor.check()
         self.assertEqual('', monitor.fault())
+        self.assertTrue(monitor.stale)
+        self.age = 0
+        monitor.check()
+        self.assertFalse(monitor.stale)
 
     def test_watches_by_itself(self):
         monitor = self.make()
