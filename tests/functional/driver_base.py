@@ -17,10 +17,11 @@ WAIT = 120
 class DriverCase(base.BaseTestCase):
     """One cluster for all tests of a class."""
 
-    #: Short pauses and limits: faults are what these tests wait for.
-    QUICK = {'cluster_probe_interval': 1, 'cluster_probe_deadline': 2,
-             'rados_mount_timeout': 3, 'rados_mon_timeout': 3,
-             'rados_osd_timeout': 4, 'rados_connection_interval': 1,
+    #: Short pauses and limits, since these tests wait for faults; yet long
+    #: enough for a machine that is busy with other things.
+    QUICK = {'cluster_probe_interval': 1, 'cluster_probe_deadline': 5,
+             'rados_mount_timeout': 5, 'rados_mon_timeout': 5,
+             'rados_osd_timeout': 10, 'rados_connection_interval': 1,
              'rados_connection_retries': 2}
 
     @classmethod

@@ -104,7 +104,15 @@ class GoesAwayTest(driver_base.DriverCase):
         super().setUp()
         self.addCleanup(self.cluster.wait_healthy)
         self.driver = self.started()
-        self.driver.create_volume(cinder_driver.volume())
+        # The test before may have left the OSD out of breath.
+        wait_until(self.serves, driver_base.WAIT, 'the first volume')
+
+    def serves(self):
+        try:
+            self.driver.create_volume(cinder_driver.volume())
+        except exception.VolumeBackendAPIException:
+            return False
+        return True
 
     def works(self):
         volume = cinder_driver.volume()
