@@ -88,12 +88,22 @@ class Copier:
         self._lost = lost
         self._pump: pump_mod.Pump | None = None
         self._cancelled = False
+        self._receiving = False
         self._scratch = job.target + SCRATCH
         self.streamed: Callable[[], None] = lambda: None
 
     def cancel(self) -> None:
-        """Make :meth:`run` clean up and raise; safe in signal handlers."""
+        """Make :meth:`run` clean up and raise.
+
+        For signal handlers. While data is awaited the handler itself has
+        to raise: nothing else ends a read.
+
+        :raises CopyCancelled: in that case
+        """
         self._cancelled = True
+        if self._receiving:
+            self._receiving = False
+            raise errors.CopyCancelled('cancelled')
         if self._pump is not None:
             self._pump.cancel()
 
@@ -190,9 +200,12 @@ class Copier:
         if where is None:
             return self._from_stream(ioctx)
         with self._reading(where) as source:
-            if self._job.format == Format.QCOW2:
-                return self._convert(ioctx, source, where)
-            return self._from_image(ioctx, source)
+            if self._raw:
+                return self._from_image(ioctx, source, self._job.target)
+            # qemu-img opens what it reads as if it would write to it, and
+            # Cinder's user may only read there. So it reads a copy.
+            self._from_image(ioctx, source, self._scratch)
+        return self._convert(ioctx)
 
     @contextlib.contextmanager
     def _reading(self, where: RbdImage) -> Iterator[Any]:
@@ -223,10 +236,11 @@ class Copier:
             raise errors.NoRoom(need)
 
     @contextlib.contextmanager
-    def _pumping(self, ioctx: Any, name: str, size: int,
-                 features: int | None) -> Iterator[tuple[Any, pump_mod.Pump]]:
+    def _pumping(self, ioctx: Any, name: str,
+                 size: int) -> Iterator[tuple[Any, pump_mod.Pump]]:
         """Make an image and give a pump into it."""
-        target_mod.make(ioctx, name, size, self._job.order, features)
+        target_mod.make(ioctx, name, size, self._job.order,
+                        self._job.features)
         with rbd.Image(ioctx, name) as image:
             self._pump = pump_mod.Pump(image, self._job.flow, self._progress)
             if self._cancelled:
@@ -236,13 +250,13 @@ class Copier:
             finally:
                 self._pump = None
 
-    def _from_image(self, ioctx: Any, source: Any) -> decision.Found:
+    def _from_image(self, ioctx: Any, source: Any,
+                    name: str) -> decision.Found:
         size = source.size()
         extents = extents_mod.merge(pump_mod.allocated(source, size))
         self._progress.total = extents_mod.total(extents)
-        self._check(size, self._progress.total)
-        with self._pumping(ioctx, self._job.target, size,
-                           self._job.features) as (image, pump):
+        self._check(size if self._raw else 0, self._progress.total)
+        with self._pumping(ioctx, name, size) as (image, pump):
             for portion in extents_mod.portions(extents, self._block):
                 pump.copy(source, portion)
             return self._finish(image, pump)
@@ -250,38 +264,35 @@ class Copier:
     def _from_stream(self, ioctx: Any) -> decision.Found:
         job = self._job
         self._progress.total = job.size
-        raw = job.format == Format.RAW
-        self._check(job.size if raw else 0, job.size)
-        name = job.target if raw else self._scratch
-        with self._pumping(ioctx, name, job.size,
-                           job.features) as (image, pump):
-            for portion, data in frames.blocks(
-                    frames.receive(self._stream), job.size, self._block):
-                pump.put(portion, data)
+        self._check(job.size if self._raw else 0, job.size)
+        name = job.target if self._raw else self._scratch
+        with self._pumping(ioctx, name, job.size) as (image, pump):
+            self._receiving = True
+            try:
+                for portion, data in frames.blocks(
+                        frames.receive(self._stream), job.size, self._block):
+                    pump.put(portion, data)
+            finally:
+                self._receiving = False
             self.streamed()
-            if raw:
-                return self._finish(image, pump)
-            pump.drain()
-            image.flush()
-        with rbd.Image(ioctx, name, read_only=True) as source:
-            found = self._convert(ioctx, source,
-                                  RbdImage(job.place, name))
-        target_mod.remove(ioctx, name)
-        return found
+            found = self._finish(image, pump)
+        return found if self._raw else self._convert(ioctx)
 
-    def _convert(self, ioctx: Any, source: Any,
-                 where: RbdImage) -> decision.Found:
-        """Convert the qcow2 that an open image holds."""
+    def _convert(self, ioctx: Any) -> decision.Found:
+        """Make the target out of the qcow2 in the scratch image."""
         job = self._job
-        size = convert.virtual_size(source)
-        self._check(size, source.size())
+        with rbd.Image(ioctx, self._scratch, read_only=True) as source:
+            size = convert.virtual_size(source)
+            self._check(size, source.size())
         target_mod.make(ioctx, job.target, size, job.order, job.features)
         self._progress.done, self._progress.total = 0, size
         convert.convert(
-            convert.command(where, RbdImage(job.place, job.target),
+            convert.command(RbdImage(job.place, self._scratch),
+                            RbdImage(job.place, job.target),
                             job.flow.in_flight),
             self._progress, max(job.flow.stall_s, _CONVERT_STALL_S),
             lambda: self._cancelled)
+        target_mod.remove(ioctx, self._scratch)
         with rbd.Image(ioctx, job.target) as target:
             self._progress.written = extents_mod.total(
                 pump_mod.allocated(target, size))
@@ -297,7 +308,11 @@ class Copier:
             LOG.info('Read back and compared %(count)d portions of '
                      '%(target)s.', {'count': len(pump.checksums),
                                      'target': self._job.target})
-        return target_mod.seal(image, self._job.snapshot)
+        return target_mod.seal(image, self._job.snapshot if self._raw else '')
+
+    @property
+    def _raw(self) -> bool:
+        return self._job.format == Format.RAW
 
     @property
     def _block(self) -> int:

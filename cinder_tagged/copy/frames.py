@@ -53,12 +53,14 @@ def blocks(chunks: Iterable[bytes], size: int,
            block: int) -> Iterator[tuple[Extent, bytes]]:
     """Regroup a stream of size bytes into aligned blocks.
 
-    :raises CopyFailed: more or fewer bytes came
+    :raises CopyFailed: more (what was counted so far) or fewer came
     """
     offset, parts, held = 0, [], 0
     for chunk in chunks:
         parts.append(chunk)
         held += len(chunk)
+        if offset + held > size:
+            break
         if held < block:
             continue
         data = b''.join(parts)
@@ -68,10 +70,8 @@ def blocks(chunks: Iterable[bytes], size: int,
                    data[start:start + block])
         offset += whole
         parts, held = ([data[whole:]] if held > whole else []), held - whole
-        if offset > size:
-            break
-    if held:
-        yield Extent(offset, held), b''.join(parts)
     if offset + held != size:
         raise errors.CopyFailed(
             f'the image has {size} bytes but {offset + held} came')
+    if held:
+        yield Extent(offset, held), b''.join(parts)

@@ -76,10 +76,11 @@ class Worker:
         except BrokenPipeError:
             pass  # it ended early, and says why
         except BaseException as exc:
-            # The original broke off. Without an end frame the worker
-            # drops what it has.
+            # The original broke off. A stream that closes without an end
+            # frame makes the worker drop what it has.
             self._error = exc
-            self.cancel()
+            with contextlib.suppress(OSError):
+                self._stdin.close()
 
     def cancel(self) -> None:
         """Ask the worker to clean up and end."""
