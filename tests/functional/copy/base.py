@@ -68,6 +68,24 @@ def digest(image: rbd.Image) -> str:
     return total.hexdigest()
 
 
+def seeds_of(cluster: CephCluster, **settings) -> seeds.Seeds:
+    """Return the seeds of a cluster's volumes."""
+    @contextlib.contextmanager
+    def access():
+        with cluster.connect('cinder') as client, contextlib.closing(
+                client.open_ioctx('volumes')) as ioctx:
+            yield client, ioctx
+
+    return seeds.Seeds(
+        place(cluster, 'volumes'), access, seeds.Settings(
+            **{'lease_s': LEASE_S, 'wait_s': 300.0, **settings}))
+
+
+def original(name: str, source: spec.RbdImage, **values) -> seeds.Original:
+    """Return what a seed is made of."""
+    return seeds.Original(**{'image': name, 'source': source, **values})
+
+
 class CopyTestCase(base.BaseTestCase):
     """A test with a first cluster that holds images, and others."""
 
@@ -121,21 +139,8 @@ class CopyTestCase(base.BaseTestCase):
                 ioctx, name, snapshot=snapshot, read_only=True) as image:
             return digest(image)
 
-    def seeds(self, cluster, **settings):
-        """Return the seeds of a cluster's volumes."""
-        @contextlib.contextmanager
-        def access():
-            with cluster.connect('cinder') as client, contextlib.closing(
-                    client.open_ioctx('volumes')) as ioctx:
-                yield client, ioctx
-
-        return seeds.Seeds(
-            place(cluster, 'volumes'), access, seeds.Settings(
-                **{'lease_s': LEASE_S, 'wait_s': 300.0, **settings}))
-
     def original(self, source, **values):
-        return seeds.Original(**{'image': self.name, 'source': source,
-                                 **values})
+        return original(self.name, source, **values)
 
     def clone(self, cluster, name):
         """Clone a seed as a volume is cloned; removed after the test."""
