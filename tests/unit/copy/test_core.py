@@ -5,6 +5,8 @@ import itertools
 
 import ddt
 from hypothesis import given
+from hypothesis import HealthCheck
+from hypothesis import settings
 from hypothesis import strategies as st
 from oslotest import base
 
@@ -21,6 +23,10 @@ from cinder_tagged.copy.core.record import Copier
 from cinder_tagged.copy.core.record import Record
 from cinder_tagged.copy.core.record import State
 
+# A busy machine is no failure.
+_PATIENT = settings(deadline=None, max_examples=60,
+                    suppress_health_check=[HealthCheck.too_slow])
+
 MiB = 1 << 20
 GRAIN = zeros.GRAIN
 
@@ -35,6 +41,7 @@ def _bytes_of(items):
 @ddt.ddt
 class ExtentsTest(base.BaseTestCase):
 
+    @_PATIENT
     @given(_extents)
     def test_merge_keeps_the_bytes_and_leaves_gaps_between(self, items):
         merged = extents.merge(items)
@@ -42,6 +49,7 @@ class ExtentsTest(base.BaseTestCase):
         for before, after in itertools.pairwise(merged):
             self.assertLess(before.end, after.offset)
 
+    @_PATIENT
     @given(_extents, st.integers(1, 50))
     def test_portions_hold_the_same_bytes_within_one_object(self, items,
                                                             size):
@@ -93,6 +101,7 @@ class ZerosTest(base.BaseTestCase):
     def test_gap_of_zero_leaves_nothing_out(self):
         self.assertEqual([(0, MiB)], zeros.data_runs(bytes(MiB), 0))
 
+    @_PATIENT
     @given(st.lists(st.tuples(st.sampled_from([b'\0', b'\1']),
                               st.integers(1, 3 * GRAIN)), max_size=8),
            st.integers(1, 4 * GRAIN))

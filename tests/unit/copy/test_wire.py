@@ -5,6 +5,8 @@ import io
 import json
 
 from hypothesis import given
+from hypothesis import HealthCheck
+from hypothesis import settings
 from hypothesis import strategies as st
 from oslotest import base
 
@@ -17,12 +19,17 @@ from cinder_tagged.copy import spec
 from cinder_tagged.copy.core.extents import Extent
 from cinder_tagged.copy.pump import Flow
 
+# A busy machine is no failure.
+_PATIENT = settings(deadline=None, max_examples=60,
+                    suppress_health_check=[HealthCheck.too_slow])
+
 PLACE = spec.Place(Identity('/etc/ceph/b.conf', 'ceph', 'cinder',
                             Timeouts(1, 2, 3)), 'volumes')
 
 
 class FramesTest(base.BaseTestCase):
 
+    @_PATIENT
     @given(st.lists(st.binary(max_size=40), max_size=8))
     def test_what_is_sent_arrives(self, chunks):
         pipe = io.BytesIO()
@@ -38,6 +45,7 @@ class FramesTest(base.BaseTestCase):
             self.assertRaises(errors.CopyCancelled, list,
                               frames.receive(cut))
 
+    @_PATIENT
     @given(st.lists(st.binary(max_size=40), max_size=8),
            st.integers(1, 25))
     def test_blocks(self, chunks, block):
