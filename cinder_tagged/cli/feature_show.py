@@ -70,7 +70,8 @@ def _rows(pools: list[placement.Pool],
             cluster.pool if cluster else '', cluster.fsid if cluster else '',
             'up' if verdict.accepted else 'down', verdict.weight,
             columns.part(verdict.share), columns.part(verdict.target),
-            columns.amount(verdict.load_gb), columns.amount(verdict.room_gb),
+            columns.amount(verdict.load_gb),
+            columns.amount(verdict.room_gb if verdict.accepted else None),
             columns.Texts(list(verdict.tags)),
             '' if verdict.accepted else '; '.join(verdict.reasons)))
     return rows

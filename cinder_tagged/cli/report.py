@@ -93,7 +93,7 @@ def _pool(answer: Answer, faults: Mapping[str, str]) -> placement.Pool:
     except exceptions.FeatureConfigError as error:
         return placement.Pool(name, up=False, down_reason=str(error))
     fault = faults.get(_service_of(name), '')
-    if fault and pool.up:
+    if fault:
         return dataclasses.replace(pool, up=False, down_reason=fault)
     return pool
 
@@ -137,8 +137,8 @@ def _fault(service: Answer) -> str:
 class TagRow:
     """One tag, for the list.
 
-    Amounts are in GiB, each cluster counted once; None where a backend does
-    not know.
+    Amounts are in GiB and of what is up, each cluster counted once; None
+    where a backend does not know.
 
     :param state: a :class:`plan.State`, or ``down`` where the type is served
         and no backend is up
@@ -166,16 +166,17 @@ def tag_rows(storage: Storage,
         feature = first_level.get(word)
         pools = [p for p in storage.pools
                  if p.feature and word in p.feature.words]
-        up = sum(p.up for p in pools)
+        serving = [p for p in pools if p.up]
         state = found.state_of(word)
         standing = found.type_of(word)
-        groups = _by_cluster(pools)
+        groups = _by_cluster(serving)
         rows.append(TagRow(
             word, feature.kind if feature else None,
             standing.name if standing else None,
-            'down' if state is plan.State.SERVED and not up else state.value,
+            'down' if state is plan.State.SERVED and not serving
+            else state.value,
             standing.asks if standing else None,
-            up, len(pools),
+            len(serving), len(pools),
             _total(g[0].total_gb for g in groups),
             _total(g[0].total_gb - g[0].free_gb for g in groups),
             _total(placement.load_of(g).used_gb for g in groups)))
@@ -184,9 +185,9 @@ def tag_rows(storage: Storage,
 
 def _by_cluster(pools: Iterable[placement.Pool],
                 ) -> list[list[placement.Pool]]:
-    """Group the backends that fill one cluster, those that report first."""
+    """Group the backends that fill one cluster."""
     groups: dict[tuple[str, str], list[placement.Pool]] = {}
-    for pool in sorted(pools, key=lambda p: math.isinf(p.total_gb)):
+    for pool in pools:
         groups.setdefault(pool.key, []).append(pool)
     return list(groups.values())
 

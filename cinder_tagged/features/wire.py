@@ -17,6 +17,8 @@ FSID = 'feature_fsid'
 CLUSTER = 'feature_cluster'
 POOL = 'feature_pool'
 BACKEND = 'feature_backend'
+#: Why a backend is down, where somebody on the way knows more than it does.
+DOWN_REASON = 'feature_down_reason'
 
 
 def to_capabilities(feature: model.SecondLevelFeature) -> dict[str, Any]:

@@ -8,8 +8,10 @@ import math
 from typing import Any
 
 from cinder_tagged import features
+from cinder_tagged.features import wire
 
 INFINITE = math.inf
+_REPORTED_DOWN = 'the backend reports its cluster as down'
 _UNKNOWN = ('infinite', 'unknown', None, '')
 
 #: Identity of what is filled: (fsid, pool), or the backend itself.
@@ -74,8 +76,8 @@ class Pool:
             backend=backend,
             feature=features.from_capabilities(caps, backend),
             up=not down,
-            down_reason='the backend reports its cluster as down' if down
-            else '',
+            down_reason=str(caps.get(wire.DOWN_REASON) or _REPORTED_DOWN)
+            if down else '',
             total_gb=total, free_gb=free, allocated_gb=allocated,
             provisioned_gb=provisioned,
             reserved_percentage=_number(caps.get('reserved_percentage'), 0.0),
