@@ -16,8 +16,9 @@ from cinder_tagged.cli import rest
 #: Exit status for "it cannot be placed"; 1 and 2 are the client's own.
 NOT_PLACEABLE = 3
 
-_HEADERS = ('Rank', 'Backend', 'Cluster', 'Tags', 'Matched', 'Weight',
-            'Share', 'Target', 'Room GiB', 'Limit', 'Reason')
+_HEADERS = ('Rank', 'Backend', 'Cluster', 'Matched', 'Weight', 'Share',
+            'Target', 'Room GiB', 'Limit', 'Reason')
+_LONG = ('FSID', 'Tags')
 _USER_HEADERS = ('Volume', 'Asked', 'Explanation')
 
 Table = tuple[tuple[str, ...], Iterable[tuple[Any, ...]]]
@@ -61,6 +62,9 @@ class ExplainFeature(command.Lister):
             default='proportional',
             help='Policy in force, [feature] policy in the schedulers\' '
                  'cinder.conf (default: %(default)s)')
+        parser.add_argument(
+            '--long', action='store_true',
+            help='Show the FSID and the tags of each cluster, too')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> Table:
@@ -84,7 +88,9 @@ class ExplainFeature(command.Lister):
             placement.get_policy(parsed_args.policy), storage.schedulers)
         self._tell(asked, volume, decision, storage)
         self.status = 0 if decision.chosen else NOT_PLACEABLE
-        return _HEADERS, _rows(decision, storage)
+        width = len(_HEADERS + _LONG if parsed_args.long else _HEADERS)
+        return ((_HEADERS + _LONG)[:width],
+                [row[:width] for row in _rows(decision, storage)])
 
     def run(self, parsed_args: argparse.Namespace) -> int:
         return super().run(parsed_args) or self.status
@@ -125,16 +131,18 @@ def _answer(decision: placement.Decision) -> str:
 
 def _rows(decision: placement.Decision,
           storage: report.Storage) -> list[tuple[Any, ...]]:
+    fsids = {pool.backend: pool.feature.cluster.fsid
+             for pool in storage.pools if pool.feature}
     rows: list[tuple[Any, ...]] = [
         (columns.known(v.rank), v.backend, v.cluster,
-         columns.Texts(list(v.tags)), columns.YesNo(v.matched), v.weight,
-         columns.part(v.share), columns.part(v.target),
-         columns.amount(v.room_gb), columns.known(v.limit),
-         '; '.join(v.reasons))
+         columns.YesNo(v.matched), v.weight, columns.part(v.share),
+         columns.part(v.target), columns.amount(v.room_gb),
+         columns.known(v.limit), '; '.join(v.reasons),
+         fsids.get(v.backend, ''), columns.Texts(list(v.tags)))
         for v in decision.verdicts]
     none = columns.Missing()
     rows += [
-        (none, s.backend, '', columns.Texts([]), none, none, none, none,
-         none, none, s.reason)
+        (none, s.backend, '', none, none, none, none, none, none, s.reason,
+         '', columns.Texts([]))
         for s in storage.silent]
     return rows

@@ -46,8 +46,15 @@ def spec_of(properties: Properties) -> Mapping[str, Any]:
 
 
 def operation_of(properties: Properties) -> str:
-    """Return the scheduler's operation, such as ``create_volume``."""
-    return spec_of(properties).get('operation') or ''
+    """Return the scheduler's operation, such as ``create_volume``.
+
+    Cinder notes it in the request spec, but not for a volume's creation: the
+    decorator that notes it looks for the spec among the keyword arguments,
+    and the one around it (``Volume.set_workers``) passes all by position.
+    """
+    spec = spec_of(properties)
+    return spec.get('operation') or (
+        'create_volume' if spec.get('volume_id') else '')
 
 
 def volume_id_of(properties: Properties) -> str | None:

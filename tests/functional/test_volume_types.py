@@ -5,6 +5,7 @@ import threading
 
 from cinder import context as cinder_context
 from cinder.db import api as db
+import fixtures
 from oslo_db.sqlalchemy import enginefacade
 
 from cinder_tagged import features
@@ -19,6 +20,7 @@ class TestRace(base.SandboxTestCase):
 
     def setUp(self):
         super().setUp()
+        self.useFixture(fixtures.FakeLogger())
         manager = enginefacade.transaction_context()
         manager.configure(
             connection=self.sandbox.layout.database_url('cinder'))

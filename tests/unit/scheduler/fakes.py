@@ -160,7 +160,8 @@ class SchedulerTestCase(base.BaseTestCase):
         self.report(manager, f'host@{name}', cluster_name, **values)
 
     @staticmethod
-    def spec(require='ssd', size=1, operation='create_volume', **values):
+    def spec(require='ssd', size=1, operation=None, **values):
+        """Return a request spec; Cinder notes no operation for creation."""
         spec = {'volume_id': VOLUME_ID, 'operation': operation,
                 'volume_properties': {'size': size},
                 'resource_properties': {'size': size},
