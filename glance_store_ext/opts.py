@@ -54,6 +54,12 @@ STORE_OPTS = [
         'tagged_http_timeout', default=60, min=1,
         help='Seconds after which one request to Cinder or Keystone is '
              'given up.'),
+    cfg.IntOpt(
+        'tagged_leftover_grace', default=3600, min=60,
+        help='Volumes of uploads whose process was killed are removed once '
+             'no image is on them, nobody has them open, and Cinder has seen '
+             'no change of them for this many seconds. The clocks of Glance '
+             'and Cinder must not differ by more than that.'),
     cfg.StrOpt(
         'tagged_catalog_info', default='block-storage::publicURL',
         help='Where to find Cinder in the service catalogue: '

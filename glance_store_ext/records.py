@@ -7,6 +7,7 @@ record is read in this process, from Glance's own database.
 
 from typing import Any
 
+from glance import context as glance_context
 from glance.common import exception
 import glance.db
 from oslo_log import log as logging
@@ -28,3 +29,13 @@ def of(context: Any, image_id: str) -> wish.Record:
         LOG.warning('Image %s is not visible to its own upload; its '
                     'property "%s" is not known', image_id, wish.PROPERTY)
         return wish.Record()
+
+
+def addresses(image_id: str) -> tuple[str, ...]:
+    """Return where the data of an image is; nothing for a deleted one."""
+    everything = glance_context.get_admin_context()
+    try:
+        image = glance.db.get_api().image_get(everything, image_id)
+    except exception.NotFound:
+        return ()
+    return tuple(location['url'] for location in image['locations'])

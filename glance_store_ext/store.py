@@ -35,6 +35,7 @@ from glance_store_ext import locations
 from glance_store_ext import opts
 from glance_store_ext import reading
 from glance_store_ext import records
+from glance_store_ext import sweep
 from glance_store_ext import upload
 from glance_store_ext import volumes
 from glance_store_ext import wish
@@ -107,6 +108,8 @@ class Store(driver.Store):
             self.clusters = clusters.Clusters(
                 settings.tagged_ceph_confs, settings.tagged_rbd_user,
                 settings.tagged_ceph_timeout)
+            self._sweeper = sweep.Sweeper(
+                records.addresses, settings.tagged_leftover_grace)
             settings.tagged_volume_name_template % ''
             settings.tagged_snapshot_name_template % ''
             if settings.tagged_catalog_info.count(':') != 2:
@@ -139,6 +142,7 @@ class Store(driver.Store):
         checksum = utils.get_hasher('md5', False)
         multihash = hashlib.new(hashing_algo)
         hashers = [checksum, multihash] + ([verifier] if verifier else [])
+        self._sweeper.soon(self._writable())
         with _store_errors(), digests.Digests(*hashers) as running:
             feature = wish.join(self._settings.tagged_feature,
                                 record.feature)

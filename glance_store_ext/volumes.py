@@ -90,7 +90,7 @@ class Volumes:
                                  ('available',))
             # Reserved: nobody may attach, extend, move or delete it.
             self._client.attachments.create(volume_id, None)
-            fsid, pool = self._place(volume)
+            fsid, pool = self.place(volume)
         return Volume(volume_id, int(volume.size), fsid, pool)
 
     def release(self, volume_id: str) -> None:
@@ -149,6 +149,24 @@ class Volumes:
             self._await(self._client.volumes.get, volume_id, (),
                         busy=('available', 'error_deleting'))
 
+    def of_images(self) -> list[Any]:
+        """Return the volumes made for images, as the API shows them."""
+        with _errors():
+            return [volume for volume in self._client.volumes.list()
+                    if IMAGE_KEY in volume.metadata]
+
+    def discard_with_snapshots(self, volume_id: str) -> None:
+        """Remove a volume and the snapshots on it.
+
+        :raises CinderError: it stays
+        """
+        with _errors():
+            found = self._client.volume_snapshots.list(
+                search_opts={'volume_id': volume_id})
+        for snapshot in found:
+            self.discard_snapshot(snapshot.id)
+        self.discard(volume_id)
+
     def _settle(self, volume_id: str) -> Any:
         with contextlib.suppress(CinderError):
             self._await(self._client.volumes.get, volume_id, ('available',))
@@ -186,8 +204,11 @@ class Volumes:
                 if message.resource_uuid == ident]
         return told[0] if told else f'{ident} went to the state "error"'
 
-    def _place(self, volume: Any) -> tuple[str, str]:
-        """Return fsid and pool of a volume."""
+    def place(self, volume: Any) -> tuple[str, str]:
+        """Return fsid and pool of a volume as Cinder's API shows it.
+
+        :raises CinderError: the backend is not known or not on Ceph
+        """
         host = getattr(volume, 'os-vol-host-attr:host', None)
         if not host:
             raise CinderError(

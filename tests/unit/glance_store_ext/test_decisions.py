@@ -10,6 +10,7 @@ from oslotest import base
 
 from cinder_tagged import exceptions
 from glance_store_ext import extents
+from glance_store_ext import leftovers
 from glance_store_ext import locations
 from glance_store_ext import wish
 
@@ -46,6 +47,7 @@ class WishTest(base.BaseTestCase):
     def test_volume_gib(self, size, expected):
         self.assertEqual(expected, wish.volume_gib(size))
 
+    @hypothesis.settings(deadline=None)
     @hypothesis.given(st.integers(0, 2 ** 44), st.integers(1, 2 ** 23))
     def test_grown_fits_in_whole_gib(self, size, more):
         size -= size % GIB
@@ -81,6 +83,7 @@ class LocationsTest(base.BaseTestCase):
 @ddt.ddt
 class ExtentsTest(base.BaseTestCase):
 
+    @hypothesis.settings(deadline=None)
     @hypothesis.given(st.lists(st.tuples(
         st.integers(1, 20), st.booleans()), max_size=8),
         st.integers(0, 70_000))
@@ -111,3 +114,21 @@ class ExtentsTest(base.BaseTestCase):
     @ddt.data(1, 5, extents.GRAIN + 1, 4 * 1024 ** 2)
     def test_data_alone_is_written_in_one(self, size):
         self.assertEqual([(0, size)], extents.data_runs(b'\x07' * size))
+
+
+@ddt.ddt
+class LeftoversTest(base.BaseTestCase):
+
+    @ddt.data(
+        (leftovers.Candidate(VOLUME, 100, (), False), True),
+        (leftovers.Candidate(VOLUME, 100, ('rbd://f/p/volume-0/s',), False),
+         True),
+        (leftovers.Candidate(VOLUME, 100, (f'rbd://f/p/volume-{VOLUME}/s',), False),
+         False),
+        (leftovers.Candidate(VOLUME, 100, (), True), False),
+        (leftovers.Candidate(VOLUME, 100, (), None), False),
+        (leftovers.Candidate(VOLUME, 99, (), False), False),
+    )
+    @ddt.unpack
+    def test_is_leftover(self, candidate, expected):
+        self.assertIs(expected, leftovers.is_leftover(candidate, 100))

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Volumes: made, kept, removed; with a Cinder in memory."""
 
+import datetime
 import types
 
 from cinderclient import exceptions as cinder_exceptions
 import ddt
 from oslotest import base
 
+from glance_store_ext import sweep
 from glance_store_ext import volumes
 
 
@@ -124,3 +126,13 @@ class VolumesTest(base.BaseTestCase):
     @ddt.unpack
     def test_place_of(self, capabilities, expected):
         self.assertEqual(expected, volumes.place_of(capabilities))
+
+
+class SweepTest(base.BaseTestCase):
+
+    def test_idle(self):
+        now = datetime.datetime(2026, 1, 2, 0, 1, tzinfo=datetime.UTC)
+        self.assertEqual(60, sweep.idle_s(
+            ['2026-01-01T00:00:00.000000', '2026-01-02T00:00:00.000000',
+             None], now))
+        self.assertEqual(0, sweep.idle_s([None], now))
