@@ -123,8 +123,8 @@ class LeftoversTest(base.BaseTestCase):
         (leftovers.Candidate(VOLUME, 100, (), False), True),
         (leftovers.Candidate(VOLUME, 100, ('rbd://f/p/volume-0/s',), False),
          True),
-        (leftovers.Candidate(VOLUME, 100, (f'rbd://f/p/volume-{VOLUME}/s',), False),
-         False),
+        (leftovers.Candidate(
+            VOLUME, 100, (f'rbd://f/p/volume-{VOLUME}/s',), False), False),
         (leftovers.Candidate(VOLUME, 100, (), True), False),
         (leftovers.Candidate(VOLUME, 100, (), None), False),
         (leftovers.Candidate(VOLUME, 99, (), False), False),
