@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Uploads of an image: the tagged store beside Glance's own stores.
+
+One Glance, one Ceph cluster, one client. In each run the same file goes to
+the tagged store, to the stock RBD store and to the stock Cinder store, over
+HTTP, from the first byte of the request to the answer. The file is in
+memory; so is the cluster if there is room.
+"""
+
+import argparse
+from collections.abc import Iterator
+import contextlib
+import http.client
+import os
+from pathlib import Path
+import secrets
+import shutil
+import socket
+import tempfile
+import time
+from typing import Any
+from urllib import parse
+
+from benchmarks import report
+from devstack.sandbox.sandbox import Sandbox
+from devstack.sandbox.settings import Backend
+from devstack.sandbox.settings import Settings
+
+MIB = 1024 ** 2
+MEMORY = Path('/dev/shm')
+ROOM = 8 * 1024 ** 3
+OURS = 'featured'
+CLUSTER = 'ceph-a'
+STOCK_CINDER = 'plain-cinder'
+#: Name of the peer by its store.
+PEERS = {CLUSTER: 'stock rbd store', STOCK_CINDER: 'stock cinder store'}
+DEADLINE_S = 900
+
+
+@contextlib.contextmanager
+def running(directory: Path) -> Iterator[Sandbox]:
+    """Run a sandbox whose Glance has all three stores."""
+    settings = Settings(
+        directory / f'ct-{secrets.token_hex(3)}',
+        backends=(Backend(CLUSTER, 'ssd'),), parts=frozenset({'image'}))
+    with Sandbox.start(settings, _say) as sandbox:
+        _add_stock_cinder(sandbox)
+        yield sandbox
+
+
+def _say(name: str, seconds: float) -> None:
+    print(f'  sandbox: {name} ({seconds:.1f} s)', flush=True)
+
+
+def _add_stock_cinder(sandbox: Sandbox) -> None:
+    """Give Glance the stock Cinder store, and start it again."""
+    (glance,) = [part for part in sandbox.parts if part.name == 'glance']
+    login = sandbox.keystone.credentials('glance')
+    conf = sandbox.layout.state / 'glance' / 'glance-api.conf'
+    helper = (f'{sandbox.layout.program("privsep-helper")} '
+              f'--config-file {conf}')
+    text = conf.read_text()
+    # Its RBD store leaves holes only where it is told so; ours always.
+    text = text.replace('enabled_backends = ',
+                        f'enabled_backends = {STOCK_CINDER}:cinder, ')
+    text += f"""
+[{STOCK_CINDER}]
+cinder_store_auth_address = {login['auth_url']}
+cinder_store_user_name = {login['username']}
+cinder_store_password = {login['password']}
+cinder_store_project_name = {login['project_name']}
+cinder_store_user_domain_name = Default
+cinder_store_project_domain_name = Default
+cinder_catalog_info = block-storage::publicURL
+cinder_os_region_name = RegionOne
+cinder_volume_type = ssd
+cinder_mount_point_base = {sandbox.layout.directory('glance', 'mnt')}
+cinder_state_transition_timeout = 300
+
+[glance_store]
+default_backend = {CLUSTER}
+
+[privsep_osbrick]
+helper_command = {helper}
+"""
+    conf.write_text(text)
+    for service in glance.services:
+        service.stop()
+    glance.start()
+
+
+def upload(cloud: Any, store: str, file: Path) -> float:
+    """Upload a file; return the seconds it took.
+
+    :raises RuntimeError: it failed
+    """
+    made = cloud.image.post('/v2/images', json={
+        'name': f'bench-{store}', 'disk_format': 'raw',
+        'container_format': 'bare'}).json()
+    endpoint = parse.urlsplit(cloud.image.get_endpoint())
+    token = cloud.auth_token
+    try:
+        with socket.create_connection((endpoint.hostname, endpoint.port),
+                                      timeout=DEADLINE_S) as client, \
+                file.open('rb') as data:
+            began = time.perf_counter()
+            client.sendall((
+                f'PUT /v2/images/{made["id"]}/file HTTP/1.1\r\n'
+                f'Host: {endpoint.netloc}\r\nX-Auth-Token: {token}\r\n'
+                f'X-Image-Meta-Store: {store}\r\n'
+                'Content-Type: application/octet-stream\r\n'
+                f'Content-Length: {file.stat().st_size}\r\n\r\n').encode())
+            client.sendfile(data)  # costs the client next to nothing
+            answer = http.client.HTTPResponse(client, method='PUT')
+            answer.begin()
+            took = time.perf_counter() - began
+            if answer.status != 204:
+                raise RuntimeError(
+                    f'{store}: {answer.status} {answer.read()[:2000]!r}')
+            return took
+    finally:
+        cloud.image.delete(f'/v2/images/{made["id"]}')
+        _wait_gone(cloud, made['id'])
+
+
+def _wait_gone(cloud: Any, ident: str) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while (cloud.image.get(f'/v2/images/{ident}').status_code != 404
+           and time.monotonic() < deadline):
+        time.sleep(0.2)
+
+
+def measure(cloud: Any, file: Path, runs: int) -> dict[str, list[float]]:
+    """Upload a file to all stores by turns; the first turn warms up."""
+    stores = [OURS, *PEERS]
+    took: dict[str, list[float]] = {store: [] for store in stores}
+    for run in range(-1, runs):
+        for store in stores if run % 2 else reversed(stores):
+            seconds = upload(cloud, store, file)
+            print(f'    {store}: {seconds:.2f} s', flush=True)
+            if run >= 0:
+                took[store].append(seconds)
+    return took
+
+
+def write_file(path: Path, size: int, data: int) -> None:
+    """Make a file with random data, spread, and zeros between."""
+    piece, step = 4 * MIB, 4 * MIB * size // data
+    with path.open('wb') as file:
+        for begin in range(0, size, step):
+            file.seek(begin)
+            file.write(os.urandom(min(piece, size - begin)))
+        file.truncate(size)
+
+
+def main() -> None:
+    """Measure and report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--runs', type=int, default=5)
+    parser.add_argument('--mib', type=int, default=1024)
+    arguments = parser.parse_args()
+    base = Path(tempfile.gettempdir())
+    if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
+        base = MEMORY
+    cases = []
+    with tempfile.TemporaryDirectory(dir=base) as directory, \
+            running(base) as sandbox:
+        cloud = sandbox.connect()
+        for share, name in ((1, 'all data'), (4, 'a quarter data')):
+            file = Path(directory, 'image')
+            write_file(file, arguments.mib * MIB,
+                       arguments.mib * MIB // share)
+            case = f'upload {arguments.mib} MiB, {name}'
+            print(f'  {case}', flush=True)
+            took = measure(cloud, file, arguments.runs)
+            cases += [report.Case(case, took[OURS], took[store], peer)
+                      for store, peer in PEERS.items()]
+    report.report('uploads', 's', cases)
+
+
+if __name__ == '__main__':
+    main()
