@@ -59,21 +59,23 @@ class CatalogWatch:
                 self._thread.start()
 
     def _run(self) -> None:
-        idle = threading.Event()  # never set: a wait is a sleep
-        waited = 0.0
         while True:
             self._news.wait()
-            idle.wait(self._gather)
-            waited += self._gather
-            if waited < self._patience and not self._complete():
-                continue
-            waited = self._patience
-            self._news.clear()
             try:
+                self._gather_changes()
                 self.look()
             # The thread must outlive whatever a consumer does.
             except Exception:
                 LOG.exception('Cannot follow the changed set of features')
+
+    def _gather_changes(self) -> None:
+        idle = threading.Event()  # never set: a wait is a sleep
+        idle.wait(self._gather)
+        while self._patience > 0 and not self._complete():
+            idle.wait(self._gather)
+            self._patience -= self._gather
+        self._patience = 0.0
+        self._news.clear()
 
     def look(self) -> None:
         """Build the catalogue and act on what is new in it."""

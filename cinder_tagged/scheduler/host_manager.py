@@ -132,8 +132,9 @@ class TaggedHostManager(host_manager.HostManager):
 
     def has_all_capabilities(self) -> bool:
         """Tell whether every live service has reported."""
+        # Reports change the set in other threads: look at a copy.
         self._no_capabilities_backends = {
-            key for key in self._no_capabilities_backends
+            key for key in tuple(self._no_capabilities_backends)
             if key not in self._reports}
         return super().has_all_capabilities()
 

@@ -95,7 +95,7 @@ class Registry:
                 return True
             backend = self._backend(key, serving)
             backend.update_from_volume_capability(
-                caps, service=dict(serving.record))
+                caps, service=backend.service)
             pools = {pool.backend_id: pool for pool in backend.pools.values()}
             gone = self._names.get(key, set()) - pools.keys()
             self._names[key] = set(pools)
@@ -118,7 +118,7 @@ class Registry:
         if backend is None:
             backend = states.TaggedBackendState(
                 self.board, self._on_consume, serving.host,
-                serving.cluster_name)
+                serving.cluster_name, service=dict(serving.record))
             self._backends[key] = backend
             self._gone_since.pop(key, None)
         for name in self._names.get(key, ()):

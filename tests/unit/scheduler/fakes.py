@@ -2,6 +2,7 @@
 """A scheduler without its database and bus; all else is Cinder's own."""
 
 import datetime
+import logging
 from unittest import mock
 
 from cinder import context as cinder_context
@@ -9,6 +10,7 @@ from cinder import objects
 from cinder.scheduler import base_handler
 from cinder.scheduler import filter_scheduler
 from cinder.scheduler import host_manager as stock
+import fixtures
 from oslo_config import cfg
 from oslo_config import fixture as config_fixture
 from oslo_utils import timeutils
@@ -94,6 +96,7 @@ class SchedulerTestCase(base.BaseTestCase):
 
     def setUp(self):
         super().setUp()
+        self.useFixture(fixtures.FakeLogger(level=logging.WARNING))
         self.conf = self.useFixture(config_fixture.Config(CONF))
         self.conf.config(scheduler_default_filters=FILTERS,
                          scheduler_default_weighers=['FeatureWeigher'])
