@@ -52,7 +52,7 @@ class CinderConf:
         self.layout.write_conf(
             'cinder/cinder.conf', self._common(),
             *(self._stanza(backend) for backend in settings.backends),
-            settings.cinder_conf)
+            settings.overlays.get('cinder', {}))
 
     def _common(self) -> Conf:
         layout, settings = self.layout, self.layout.settings

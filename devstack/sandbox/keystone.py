@@ -20,6 +20,10 @@ REGION = 'RegionOne'
 # Service users beside the admin and the demo user.
 SERVICE_USERS = ('cinder', 'glance', 'nova', 'placement')
 # Where an endpoint points to until its service has a port.
+# What clients call the services of the catalogue.
+_SERVICE_NAMES = {
+    'block-storage': 'cinder', 'compute': 'nova', 'image': 'glance',
+    'network': 'neutron', 'placement': 'placement'}
 _NOWHERE = 'http://127.0.0.1:9'
 
 
@@ -95,7 +99,8 @@ class Keystone(Part):
         self.start()
         identity = self.connect('admin').identity
         for kind in self.endpoints.keys() - {'identity'}:
-            service = identity.create_service(type=kind, name=kind)
+            service = identity.create_service(
+                type=kind, name=_SERVICE_NAMES[kind])
             for interface in ('public', 'internal'):
                 identity.create_endpoint(
                     service_id=service.id, interface=interface,

@@ -20,11 +20,17 @@ from devstack.sandbox.cinder import CinderSchedulers
 from devstack.sandbox.cinder import CinderVolume
 from devstack.sandbox.cinder import wait_for_pools
 from devstack.sandbox.database import Database
+from devstack.sandbox.glance import Glance
 from devstack.sandbox.keystone import Keystone
 from devstack.sandbox.keystone import REGION
 from devstack.sandbox.layout import Layout
+from devstack.sandbox.network import Network
+from devstack.sandbox.nova import NovaApi
+from devstack.sandbox.nova import NovaConf
+from devstack.sandbox.nova import NovaDaemons
 from devstack.sandbox.part import Part
 from devstack.sandbox.part import start_parts
+from devstack.sandbox.placement import Placement
 from devstack.sandbox.process import Service
 from devstack.sandbox.settings import Settings
 from devstack.sandbox.template import Template
@@ -78,7 +84,21 @@ class Sandbox:
         self.parts: list[Part] = [
             *(CephPart(layout, c) for c in self.clusters.values()),
             self.database, self.bus, self.keystone, self.cinder_api,
-            self.cinder_schedulers, self.cinder_volume]
+            self.cinder_schedulers, self.cinder_volume,
+            *self._image_parts(), *self._compute_parts()]
+
+    def _image_parts(self) -> list[Part]:
+        if 'image' not in self.settings.parts:
+            return []
+        return [Glance(self.layout, self.keystone, self.clusters)]
+
+    def _compute_parts(self) -> list[Part]:
+        if 'compute' not in self.settings.parts:
+            return []
+        conf = NovaConf(self.layout, self.keystone)
+        return [Placement(self.layout, self.keystone),
+                Network(self.layout), NovaApi(self.layout, conf),
+                NovaDaemons(self.layout, conf, self.keystone)]
 
     # -- life ---------------------------------------------------------------
 

@@ -55,7 +55,8 @@ class Settings:
     :param parts: which of OPTIONAL_PARTS to add.
     :param stats_interval: seconds between two reports of a backend to
         the schedulers.
-    :param cinder_conf: sections to lay over the generated cinder.conf.
+    :param overlays: sections to lay over a generated configuration, by
+        service: cinder, glance or nova.
     """
 
     state: Path
@@ -64,10 +65,13 @@ class Settings:
     parts: frozenset[str] = frozenset()
     backends: tuple[Backend, ...] = BACKENDS
     stats_interval: int = 5
-    cinder_conf: Conf = field(default_factory=dict)
+    overlays: Mapping[str, Conf] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if unknown := self.parts - set(OPTIONAL_PARTS):
             raise ValueError(
                 f'unknown part {", ".join(sorted(unknown))}: choose from '
                 f'{", ".join(OPTIONAL_PARTS)}')
+        if 'compute' in self.parts:
+            # Servers boot from images.
+            object.__setattr__(self, 'parts', self.parts | {'image'})

@@ -52,7 +52,9 @@ class Template:
             digest.update((here / source).read_bytes())
         facts = [server_version()]
         facts += [f'{name}=={metadata.version(name)}' for name in _PACKAGES]
-        facts += sorted(part.name for part in self.parts)
+        facts += sorted(
+            f'{part.name}: {part.schema_commands()}'.replace(
+                str(self.layout.state), '') for part in self.parts)
         digest.update('\n'.join(facts).encode())
         return digest.hexdigest()[:16]
 
