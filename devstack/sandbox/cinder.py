@@ -102,6 +102,7 @@ class CinderConf:
             'volume_backend_name': backend.name,
             'rbd_pool': 'volumes', 'rbd_user': 'cinder',
             'rbd_ceph_conf': cluster.conf,
+            'rbd_cluster_name': backend.name,
             'rbd_secret_uuid': cluster.fsid,
             'report_discard_supported': 'true',
             'feature_tags': backend.tags,

@@ -177,7 +177,7 @@ class Demo:
     def _explain(self) -> None:
         self.clock.say('why the last one was refused')
         self._print('volume', 'feature', 'explain', '--fit-width',
-                    '--volume', self.ids[WISHES[-1].name])
+                    '--volume', WISHES[-1].name)
 
     def _print(self, *words: str) -> None:
         print(f'$ openstack {" ".join(words)}', flush=True)
