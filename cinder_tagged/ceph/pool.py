@@ -167,7 +167,12 @@ class ConnectionPool:
                     opening = futures.Future()
                     self._opening[identity] = opening
                     break
-            opening.result(identity.timeouts.mount + _GRACE_S)
+            limit = identity.timeouts.mount + _GRACE_S
+            try:
+                opening.result(limit)
+            except futures.TimeoutError as exc:
+                raise errors.ClusterUnreachable(
+                    f'no connection within {limit} s') from exc
         return self._open_slot(identity, opening)
 
     def _open_slot(self, identity: connection.Identity,

@@ -52,7 +52,8 @@ class TaggedRBDDriver(kept.KeptConnections):
         self._doubtful = doubtful.Doubtful(self.rbd, self._whereabouts)
         self._aside = aside.Aside()
         self._stats_lock = threading.Lock()
-        self._capacity: tuple[float, float] = (0, 0)
+        self._capacity: tuple[float | str, float | str] = (
+            'unknown', 'unknown')
         self._provisioned_gib: int | None = None
 
     @classmethod
@@ -174,6 +175,8 @@ class TaggedRBDDriver(kept.KeptConnections):
             # must not send anything here.
             self._stats['backend_state'] = 'down'
             self._stats['free_capacity_gb'] = 0
+            if self._stats['total_capacity_gb'] == 'unknown':
+                self._stats['total_capacity_gb'] = 0
 
     def _get_pool_stats(self) -> tuple[float | str, float | str]:
         return self._capacity

@@ -58,9 +58,9 @@ class AwayAtStartTest(driver_base.DriverCase):
         """Start with the cluster away; then it comes."""
         cinder_driver.set_up(driver)
         stats = driver.get_volume_stats(refresh=True)
-        self.assertEqual(('down', 0, ['ssd']), (
+        self.assertEqual(('down', 0, 0, ['ssd']), (
             stats['backend_state'], stats['free_capacity_gb'],
-            stats['feature_tags']))
+            stats['total_capacity_gb'], stats['feature_tags']))
         volume = cinder_driver.volume()
         self.assertRaises(exception.VolumeBackendAPIException,
                           driver.create_volume, volume)
