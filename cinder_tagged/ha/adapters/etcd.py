@@ -17,8 +17,8 @@ import time
 from typing import Any
 import urllib.parse
 
-from etcd3gw import client as etcd3
 from etcd3gw import exceptions
+from etcd3gw.client import Etcd3Client
 from oslo_log import log as logging
 import requests
 
@@ -55,7 +55,7 @@ def b64(text: str) -> str:
 def connect(access: Access, endpoint: str, timeout: float) -> Any:
     """Return an etcd3gw client of one member; logs in if a user is set."""
     url = urllib.parse.urlsplit(endpoint)
-    client = etcd3.Etcd3Client(
+    client = Etcd3Client(
         host=url.hostname or '', port=url.port or 2379, protocol=url.scheme,
         ca_cert=access.ca, cert_key=access.key, cert_cert=access.cert,
         timeout=timeout, api_path='/v3/')

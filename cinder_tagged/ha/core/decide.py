@@ -68,6 +68,8 @@ def _notice_pause(node: st.NodeState, now: float,
         for role in node.roles.values():
             node = observe.put(node, role.evolve(
                 announce_due=now, free_since=None))
+        # What was written meanwhile did not wait for this node's copy.
+        node = node.evolve(data_ready=False)
     return node.evolve(grace_from=now, etcd_ok_since=(
         None if node.etcd_ok_since is None else now))
 

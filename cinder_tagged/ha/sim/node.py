@@ -114,6 +114,8 @@ class SimNode:
         for call in backlog:
             call()
         self._turn()
+        # The mirror's thread goes on too, and copies what was missed.
+        self.feed(observe.Data(0, self.data_ready))
 
     def passes(self, role: str) -> bool:
         """True while this kernel lets the role's address through."""

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was decided and why: log, history file, notifications.
+
+Adding never blocks: a thread writes.
+"""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import contextlib
+import json
+import os
+import queue
+import threading
+import time
+from typing import Any
+
+from oslo_log import log as logging
+
+LOG = logging.getLogger(__name__)
+
+#: The history is cut to half when it grows beyond this many bytes.
+LIMIT = 4 * 1024 * 1024
+#: Events that somebody should look at.
+ALARMS = frozenset({'conflict', 'lapsed', 'refused', 'service_failed',
+                    'reconfigure_failed', 'paused', 'rolled_back'})
+
+Sink = Callable[[str, dict[str, Any]], None]
+
+
+class History:
+    """An append-only file of JSON lines."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.counts: dict[str, int] = {}
+        self._sinks: list[Sink] = []
+        self._queue: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        threading.Thread(target=self._write, daemon=True,
+                         name='history').start()
+
+    def attach(self, sink: Sink) -> None:
+        """Also tell ``sink`` (event, entry), in the writing thread."""
+        self._sinks.append(sink)
+
+    def add(self, event: str, role: str, detail: Mapping[str, Any]) -> None:
+        """Keep one event."""
+        self.counts[event] = self.counts.get(event, 0) + 1
+        self._queue.put({'time': round(time.time(), 4), 'event': event,
+                         'role': role, **detail})
+
+    def _write(self) -> None:
+        while True:
+            entry = self._queue.get()
+            level = LOG.warning if entry['event'] in ALARMS else LOG.info
+            level('%s %s %s', entry['event'], entry['role'], json.dumps(
+                {k: v for k, v in entry.items()
+                 if k not in ('event', 'role', 'time')}, sort_keys=True))
+            with contextlib.suppress(OSError):
+                self._append(json.dumps(entry))
+            for sink in self._sinks:
+                try:
+                    sink(entry['event'], entry)
+                except Exception:
+                    LOG.exception('An event was not passed on')
+
+    def _append(self, line: str) -> None:
+        with open(self.path, 'a') as target:
+            target.write(line + '\n')
+            size = target.tell()
+        if size > LIMIT:
+            kept = self.last(10 ** 9)
+            with open(self.path + '.new', 'w') as target:
+                target.writelines(json.dumps(e) + '\n'
+                                  for e in kept[len(kept) // 2:])
+            os.replace(self.path + '.new', self.path)
+
+    def last(self, count: int) -> list[dict[str, Any]]:
+        """Return the newest entries, oldest first."""
+        return read(self.path)[-count:]
+
+
+def read(path: str) -> list[dict[str, Any]]:
+    """All entries of a history file; a torn last line is skipped."""
+    entries = []
+    try:
+        with open(path) as source:
+            for line in source:
+                with contextlib.suppress(ValueError):
+                    entries.append(json.loads(line))
+    except FileNotFoundError:
+        pass
+    return entries
+
+
+def bus(transport_url_conf: Any, node: str) -> Sink:
+    """A sink that sends oslo.messaging notifications."""
+    import oslo_messaging
+    transport = oslo_messaging.get_notification_transport(transport_url_conf)
+    notifier = oslo_messaging.Notifier(
+        transport, publisher_id=f'ha.{node}', driver='messagingv2',
+        topics=['notifications'], retry=0)
+
+    def send(event: str, entry: dict[str, Any]) -> None:
+        call = notifier.warn if event in ALARMS else notifier.info
+        call({}, f'ha.{event}', entry)
+    return send

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Machines for tests: network and mount namespaces without a name.
+
+A namespace lives as long as its holder process, and the holder dies with
+the test process, whatever way that ends: nothing is left behind.  Each has
+a tmpfs of its own on /mnt.
+"""
+
+from collections.abc import Sequence
+import ctypes
+import os
+from pathlib import Path
+import signal
+import subprocess
+import time
+from typing import Any
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent() -> None:
+    """For preexec_fn: the kernel kills the child when its parent ends."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Space:
+    """One machine: network namespace, mount namespace, processes."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.children: list[subprocess.Popen[bytes]] = []
+        self._holder = subprocess.Popen(
+            ['unshare', '--net', '--mount', 'sh', '-c',
+             'mount -t tmpfs lab /mnt && ip link set lo up && '
+             'touch /mnt/ready && exec sleep infinity'],
+            preexec_fn=die_with_parent, start_new_session=True)
+        self.files = Path(f'/proc/{self._holder.pid}/root/mnt')
+        deadline = time.monotonic() + 30
+        while not self._ready():
+            if time.monotonic() > deadline or self._holder.poll() is not None:
+                raise RuntimeError(f'no namespace for {name}')
+            time.sleep(0.01)
+
+    def _ready(self) -> bool:
+        own = os.readlink('/proc/self/ns/mnt')
+        try:
+            other = os.readlink(f'/proc/{self._holder.pid}/ns/mnt')
+        except OSError:
+            return False
+        return other != own and (self.files / 'ready').exists()
+
+    @property
+    def pid(self) -> int:
+        return self._holder.pid
+
+    def inside(self, command: Sequence[str]) -> list[str]:
+        """The command line that runs ``command`` in this machine."""
+        return ['nsenter', f'--net=/proc/{self.pid}/ns/net',
+                f'--mount=/proc/{self.pid}/ns/mnt', '--', *command]
+
+    def run(self, *command: str, check: bool = True,
+            text: str | None = None) -> str:
+        """Run a short command and return its output."""
+        done = subprocess.run(
+            self.inside(command), input=text, capture_output=True, text=True,
+            timeout=60, check=False)
+        if check and done.returncode:
+            raise RuntimeError(f'{self.name}: {" ".join(command)}: '
+                               f'{done.stderr.strip()[-500:]}')
+        return done.stdout
+
+    def spawn(self, *command: str, log: str = '',
+              **kwargs: Any) -> subprocess.Popen[bytes]:
+        """Start a long-running command; its output goes to /mnt/LOG."""
+        with open(self.files / log if log else os.devnull, 'ab') as target:
+            child = subprocess.Popen(
+                self.inside(command), stdin=subprocess.DEVNULL,
+                stdout=target, stderr=target, preexec_fn=die_with_parent,
+                start_new_session=True, **kwargs)
+        self.children.append(child)
+        return child
+
+    def kill(self) -> None:
+        """End every process that was started here."""
+        for child in self.children:
+            if child.poll() is None:
+                child.send_signal(signal.SIGCONT)
+                child.kill()
+        for child in self.children:
+            child.wait(30)
+        self.children.clear()
+
+    def close(self) -> None:
+        """End the machine."""
+        self.kill()
+        self._holder.kill()
+        self._holder.wait(30)
+
+
+class Switch(Space):
+    """A bridge that machines are plugged into, and whose cables are cut."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.ports: dict[str, str] = {}
+        self.run('ip', 'link', 'add', 'br0', 'type', 'bridge')
+        self.run('ip', 'link', 'set', 'br0', 'up')
+
+    def plug(self, space: Space, *addresses: str) -> str:
+        """Give ``space`` an eth0 with addresses; returns its MAC."""
+        port = f'p{len(self.ports) + 1}'
+        self.ports[space.name] = port
+        self.run('ip', 'link', 'add', port, 'type', 'veth', 'peer', 'name',
+                 'eth0', 'netns', str(space.pid))
+        self.run('ip', 'link', 'set', port, 'master', 'br0', 'up')
+        space.run('sysctl', '-qw', 'net.ipv6.conf.eth0.accept_dad=0',
+                  check=False)
+        space.run('ip', 'link', 'set', 'eth0', 'up')
+        for address in addresses:
+            more = ['nodad'] if ':' in address else []
+            space.run('ip', 'addr', 'add', address, 'dev', 'eth0', *more)
+        return space.run('cat', '/sys/class/net/eth0/address').strip()
+
+    def link(self, space: Space, up: bool) -> None:
+        """Plug or pull the cable."""
+        self.run('ip', 'link', 'set', self.ports[space.name],
+                 'up' if up else 'down')
+
+    def cut(self, one: Sequence[str], others: Sequence[str],
+            match: str = '') -> None:
+        """Silently drop what goes between two groups of machines.
+
+        :param match: nft expression of what is dropped; '' for everything
+        """
+        left = ', '.join(f'"{self.ports[name]}"' for name in one)
+        right = ', '.join(f'"{self.ports[name]}"' for name in others)
+        rules = ''.join(
+            f'    iifname {{ {a} }} oifname {{ {b} }} {expression} drop\n'
+            for expression in (match.split('|') if match else [''])
+            for a, b in ((left, right), (right, left)))
+        self.run('nft', '-f', '-', text=(
+            'add table bridge cut\nflush table bridge cut\n'
+            'table bridge cut {\n  chain forward {\n'
+            '    type filter hook forward priority 0; policy accept;\n'
+            f'{rules}  }}\n}}\n'))
+
+    def heal(self) -> None:
+        """Undo the cut."""
+        self.run('nft', 'delete', 'table', 'bridge', 'cut', check=False)
