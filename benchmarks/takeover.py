@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takeover of the access address: the HA agent beside keepalived.
+
+Five nodes and two clients in network namespaces.  Each client polls the
+address every 10 ms and captures what comes back; only the captured packets
+are judged.  Two numbers for each fault: the longest time without an answer
+at the client that is not cut off, and the time in which two machines
+answered for the address on either side of a cut.  A hole that is still open
+at the end of the window counts up to there.
+"""
+
+import argparse
+from collections.abc import Callable
+import dataclasses
+import json
+import os
+from pathlib import Path
+import signal
+import statistics
+import sys
+import time
+from typing import Any
+
+from benchmarks import takeover_peers
+from tests.functional.ha import judge
+from tests.functional.ha import lab as labs
+
+RESULTS = Path(__file__).parent / 'results' / 'takeover.json'
+#: Seconds of watching after the fault, and after it was taken back.
+WINDOW, AFTER = 4.0, 3.0
+
+SYSTEMS: dict[str, Callable[[], Any]] = {
+    'ours fast': lambda: takeover_peers.Ours('fast'),
+    'ours default': lambda: takeover_peers.Ours('default'),
+    'keepalived 0.1 s': lambda: takeover_peers.Keepalived(0.1),
+    'keepalived 1 s': lambda: takeover_peers.Keepalived(1),
+    'keepalived 0.1 s, refresh': lambda: takeover_peers.Keepalived(
+        0.1, 'vrrp_garp_master_refresh 1'),
+}
+
+
+@dataclasses.dataclass
+class Fault:
+    """What is done to the holder, and how it is taken back."""
+
+    do: Callable[[Any, Any], None]
+    undo: Callable[[Any, Any], None]
+    needs: str = ''
+    heal_counts: bool = False
+
+
+def _cut(kind: str) -> Callable[[Any, Any], None]:
+    def cut(system: Any, node: Any) -> None:
+        one = [node.name] + ([] if kind else ['c2'])
+        rest = [n.name for n in system.nodes if n is not node]
+        system.switch.cut(one, rest + ([] if kind else ['c1']),
+                          system.cuts[kind])
+    return cut
+
+
+def _heal(system: Any, node: Any) -> None:
+    system.switch.heal()
+
+
+def _send(number: signal.Signals) -> Callable[[Any, Any], None]:
+    return lambda system, node: system.signal(node, number)
+
+
+def _restart(system: Any, node: Any) -> None:
+    system.restart(node)
+
+
+def _restart_if_dead(system: Any, node: Any) -> None:
+    process = getattr(node, 'process', None)
+    if process is not None:
+        system.restart(node)
+
+
+FAULTS = {
+    'node killed': Fault(lambda s, n: s.die(n), lambda s, n: s.boot(n)),
+    'agent killed': Fault(_send(signal.SIGKILL), _restart),
+    'agent frozen': Fault(_send(signal.SIGSTOP), _send(signal.SIGCONT),
+                          heal_counts=True),
+    'link cut': Fault(lambda s, n: s.switch.link(n.space, False),
+                      lambda s, n: s.switch.link(n.space, True),
+                      heal_counts=True),
+    'graceful stop': Fault(_send(signal.SIGTERM), _restart),
+    'switch asked for': Fault(lambda s, n: s.move(n), _restart_if_dead),
+    'full partition': Fault(_cut(''), _heal, heal_counts=True),
+    'cut from peers only': Fault(_cut('peers'), _heal, 'peers',
+                                 heal_counts=True),
+    'cut from etcd only': Fault(_cut('etcd'), _heal, 'etcd',
+                                heal_counts=True),
+}
+
+
+def once(system: Any, fault: Fault) -> tuple[float, float]:
+    """Inject the fault once; returns (hole, held twice) in seconds."""
+    holder = (system.outside_etcd() if fault.needs == 'etcd'
+              else system.settled())
+    clients = [judge.Client(space, f'10.77.0.{200 + i}', labs.ADDRESS)
+               for i, space in enumerate(system.clients, 1)]
+    try:
+        time.sleep(0.7)
+        begin = time.time()
+        fault.do(system, holder)
+        time.sleep(max(0.0, begin + WINDOW - time.time()))
+        end = time.time()
+        if fault.heal_counts:
+            fault.undo(system, holder)
+            time.sleep(AFTER)
+            end = time.time()
+    finally:
+        for client in clients:
+            client.stop()
+    near = clients[0].seen()
+    twice = judge.held_twice(
+        near + clients[1].seen(), begin - 0.5, end)
+    if not fault.heal_counts:
+        fault.undo(system, holder)
+    return judge.hole(near, begin, end), twice
+
+
+def measure(name: str, cases: list[str], runs: int) -> dict[str, Any]:
+    """Run every case on one system."""
+    found: dict[str, Any] = {}
+    with SYSTEMS[name]() as system:
+        for case in cases:
+            fault = FAULTS[case]
+            if fault.needs not in system.cuts:
+                continue
+            pairs = [once(system, fault) for _ in range(runs)]
+            found[case] = {'hole': [round(p[0], 4) for p in pairs],
+                           'twice': [round(p[1], 4) for p in pairs]}
+            print(f'{name:26} {case:20} hole {spread(found[case]["hole"])}  '
+                  f'twice {spread(found[case]["twice"])}  '
+                  f'(load {os.getloadavg()[0]:.1f})', flush=True)
+    return found
+
+
+def spread(numbers: list[float]) -> str:
+    """Minimum, median and maximum."""
+    return '/'.join(f'{n:.3f}' for n in (
+        min(numbers), statistics.median(numbers), max(numbers)))
+
+
+def cases_of(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Pair ours with each peer, hole and time held twice apart."""
+    cases = []
+    for ours in (n for n in found if n.startswith('ours')):
+        for peer in (n for n in found if not n.startswith('ours')):
+            for case, numbers in found[ours].items():
+                if case not in found[peer]:
+                    continue
+                for what in ('hole', 'twice'):
+                    mine, theirs = numbers[what], found[peer][case][what]
+                    median = statistics.median(mine)
+                    cases.append({
+                        'case': f'{ours}: {case}, {what}', 'ours': mine,
+                        'peer': theirs, 'peer_name': peer,
+                        'ratio_median': round(statistics.median(theirs)
+                                              / median, 2)
+                        if median else None})
+    return cases
+
+
+def main() -> int:
+    """Measure, print, and keep the results."""
+    parser = argparse.ArgumentParser(prog='benchmarks/run takeover')
+    parser.add_argument('--runs', type=int, default=10)
+    parser.add_argument('--systems', default='ours fast,keepalived 0.1 s,'
+                        'ours default,keepalived 1 s')
+    parser.add_argument('--cases', default=','.join(FAULTS))
+    options = parser.parse_args()
+    found = {}
+    for name in options.systems.split(','):
+        found[name] = measure(
+            name.strip(), options.cases.split(','), options.runs)
+        RESULTS.parent.mkdir(exist_ok=True)
+        RESULTS.write_text(json.dumps({
+            'unit': 's', 'load': round(os.getloadavg()[0], 1),
+            'alone': {n: found[n] for n in found},
+            'cases': cases_of(found)}, indent=1) + '\n')
+    twice = sum(sum(n['twice']) for name in found
+                if name.startswith('ours') for n in found[name].values())
+    print(f'ours held twice in all runs together: {twice:.3f} s')
+    return 1 if twice else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
