@@ -26,8 +26,7 @@ def load(path: str) -> Any:
     try:
         conf([], project='cinder-tagged-ha', default_config_files=[path])
         options.register(conf)
-        for role in conf.ha.roles:
-            conf[f'ha_role_{role}'].strategy  # noqa: B018 - checks choices
+        options.read_all(conf)
     except cfg.Error as exc:
         raise options.BadConfig(f'{path}: {exc}') from exc
     return conf

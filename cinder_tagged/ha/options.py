@@ -169,7 +169,9 @@ RESOURCE_OPTS = [
                help='command: start, stop and status are commands. unit: a '
                     'systemd unit. process: start is a program that the '
                     'agent runs and ends.'),
-    cfg.StrOpt('start', default='', help='Command that starts it.'),
+    cfg.StrOpt('start', default='',
+               help='Command that starts it. CINDER_TAGGED_HA_EPOCH, _ROLE '
+                    'and _ADDRESS are in its environment (write $$ for $).'),
     cfg.StrOpt('stop', default='', help='Command that stops it.'),
     cfg.StrOpt('status', default='',
                help='Command that exits 0 if it runs.'),
@@ -201,6 +203,27 @@ def register(conf: Any) -> None:
         conf.register_opts(ROLE_OPTS, group=f'ha_role_{role}')
         for name in conf[f'ha_role_{role}'].resources:
             conf.register_opts(RESOURCE_OPTS, group=f'ha_resource_{name}')
+
+
+def read_all(conf: Any) -> None:
+    """Read every option once; :raises oslo_config.cfg.Error: if one is bad.
+
+    oslo.config checks a value only when it is read.
+    """
+    groups = {'ha': NODE_OPTS, 'ha_timing': TIMING_OPTS,
+              'ha_etcd': ETCD_OPTS, 'ha_probes': PROBE_OPTS,
+              'ha_data': DATA_OPTS}
+    for role in conf.ha.roles:
+        groups[f'ha_role_{role}'] = ROLE_OPTS
+        for name in conf[f'ha_role_{role}'].resources:
+            groups[f'ha_resource_{name}'] = RESOURCE_OPTS
+    for group, opts in groups.items():
+        for opt in opts:
+            try:
+                conf[group][opt.dest]
+            except cfg.Error as exc:
+                raise cfg.ConfigFileValueError(
+                    f'[{group}] {opt.dest}: {exc}') from exc
 
 
 def timing(conf: Any) -> timings.Timing:

@@ -315,7 +315,7 @@ class ServicesTest(LabTestCase):
         'deadline = 0.5\n'
         '[ha_data]\nfiles = /mnt/registered\nperiod = 0.3\n'
         '[ha_resource_first]\ntype = command\n'
-        'start = sh -c "echo first $CINDER_TAGGED_HA_EPOCH >> /mnt/order"\n'
+        'start = sh -c "echo first $$CINDER_TAGGED_HA_EPOCH >> /mnt/order"\n'
         'stop = sh -c "echo stop-first >> /mnt/order"\n'
         '[ha_resource_second]\ntype = process\nstart = sleep 987654\n')
 
