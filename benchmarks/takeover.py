@@ -27,7 +27,7 @@ from tests.functional.ha import lab as labs
 
 RESULTS = Path(__file__).parent / 'results' / 'takeover.json'
 #: Seconds of watching after the fault, and after it was taken back.
-WINDOW, AFTER = 4.0, 3.0
+WINDOW, AFTER = 3.0, 2.0
 
 SYSTEMS: dict[str, Callable[[], Any]] = {
     'ours fast': lambda: takeover_peers.Ours('fast'),
