@@ -131,14 +131,14 @@ def _answer(decision: placement.Decision) -> str:
 
 def _rows(decision: placement.Decision,
           storage: report.Storage) -> list[tuple[Any, ...]]:
-    fsids = {pool.backend: pool.feature.cluster.fsid
-             for pool in storage.pools if pool.feature}
+    pools = {pool.backend: pool for pool in storage.pools}
     rows: list[tuple[Any, ...]] = [
         (columns.known(v.rank), v.backend, v.cluster,
          columns.YesNo(v.matched), v.weight, columns.part(v.share),
-         columns.part(v.target), columns.amount(v.room_gb),
+         columns.part(v.target),
+         columns.amount(v.room_gb if pools[v.backend].up else None),
          columns.known(v.limit), '; '.join(v.reasons),
-         fsids.get(v.backend, ''), columns.Texts(list(v.tags)))
+         pools[v.backend].key[0], columns.Texts(list(v.tags)))
         for v in decision.verdicts]
     none = columns.Missing()
     rows += [

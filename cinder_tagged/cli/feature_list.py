@@ -50,6 +50,6 @@ class ListFeature(command.Lister):
 
 def _for_users(types: Iterable[rest.VolumeType]) -> Table:
     """Show what a user may know: users see no extra specs."""
-    return _USER_HEADERS, [
+    return _USER_HEADERS, sorted(
         (found.name, found.description) for found in types
-        if found.description.startswith(plan.DESCRIPTION_PREFIX)]
+        if found.description.startswith(plan.DESCRIPTION_PREFIX))

@@ -193,7 +193,7 @@ def _by_cluster(pools: Iterable[placement.Pool],
 
 
 def _total(amounts: Iterable[float]) -> float | None:
-    total = sum(amounts)
+    total = sum(amounts, 0.0)
     return total if math.isfinite(total) else None
 
 

@@ -171,7 +171,8 @@ def _judge(request: request_mod.Request, pool: pool_mod.Pool,
         reasons.append('it was tried before and failed')
     room = pool_mod.room_of(pool, load, request.thin)
     limit = None
-    if not fits(request, pool, room):
+    # What a backend that is down says of its room means nothing.
+    if pool.up and not fits(request, pool, room):
         limit = room.limit
         reasons.append(f'{request.size_gb:g} GiB asked, {max(room.gb, 0):.6g} '
                        f'GiB left by {_LIMITS[room.limit]}')

@@ -301,6 +301,25 @@ class TestExplain(fakes.CommandTestCase):
         self.assertEqual('lacks ssd', rows['ceph-hdd']['Reason'])
         self.assertEqual(1, rows['ceph-ssd-b']['Rank'])
 
+    def test_down_cluster_is_a_reason_and_its_room_is_not(self):
+        self.answer([fakes.pool('a', backend_state='down',
+                                free_capacity_gb=0)], SERVICES)
+        status, rows = self.explain('--require', 'ssd', '--long')
+        self.assertEqual(3, status)
+        self.assertEqual(
+            ('the backend reports its cluster as down', None, None, 'fsid-a',
+             ['medium:ssd', 'public']),
+            tuple(rows['a'][k]
+                  for k in ('Reason', 'Limit', 'Room GiB', 'FSID', 'Tags')))
+
+    def test_withdrawn_backend_says_why(self):
+        self.answer([fakes.pool(
+            'a', backend_state='down',
+            feature_down_reason='its volume service sends no heartbeat')])
+        _, rows = self.explain('--require', 'ssd')
+        self.assertEqual('its volume service sends no heartbeat',
+                         rows['a']['Reason'])
+
     def test_unusable_report_is_a_reason(self):
         self.answer([fakes.pool('a', feature_weight=-1.0)], SERVICES)
         _, out = self.call(feature_explain.ExplainFeature, '--require', 'ssd',

@@ -201,6 +201,16 @@ class TestExplain(base.BaseTestCase):
         self.assertEqual('no storage backend is known',
                          self.decide(ask('ssd')).summary())
 
+    def test_room_of_a_down_backend_is_no_reason(self):
+        # Drivers report no free space while their cluster is down.
+        decision = self.decide(ask('ssd'), pool(
+            'a', up=False, down_reason='it is down', free_gb=0.0))
+        self.assertEqual((('it is down',), None),
+                         (decision.verdicts[0].reasons,
+                          decision.verdicts[0].limit))
+        self.assertEqual("1 cluster(s) have the features 'ssd', but 1 down "
+                         'or already tried', decision.summary())
+
     def test_tried_backends_are_left_out(self):
         first = pool('a')
         decision = self.decide(
