@@ -69,8 +69,8 @@ class Glance(Part):
                 # Cinder clones an image only if it sees where it is.
                 'show_image_direct_url': 'true',
                 'show_multiple_locations': 'true',
-                'enabled_import_methods': 'glance-direct,web-download,'
-                                          'copy-image',
+                'enabled_import_methods': '[glance-direct,web-download,'
+                                          'copy-image]',
                 'worker_self_reference_url': layout.url('glance'),
             },
             'database': {'connection': layout.database_url('glance')},

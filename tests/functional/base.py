@@ -26,6 +26,11 @@ DEADLINE_S = 180
 # A sandbox that was kept (tools/demo --keep) is used if this names it.
 STATE_VARIABLE = 'CINDER_TAGGED_STATE'
 
+# Taken before a test begins: during one, oslotest's fixtures make HOME and
+# the directory for temporary files ones that go when it ends.
+_TEMPORARY = Path(tempfile.gettempdir())
+os.environ.setdefault('XDG_CACHE_HOME', str(Path.home() / '.cache'))
+
 _shared: dict[frozenset[str], Sandbox] = {}
 _lock = threading.Lock()
 
@@ -52,7 +57,7 @@ def shared_sandbox(parts: frozenset[str] = frozenset()) -> Sandbox:
 def new_sandbox(**settings: Any) -> Sandbox:
     """Start a sandbox of one's own; the caller stops it."""
     name = f'cinder-tagged-test-{secrets.token_hex(4)}'
-    state = Path(tempfile.gettempdir(), name)
+    state = _TEMPORARY / name
     return Sandbox.start(Settings(state, **settings), _say)
 
 
@@ -66,8 +71,9 @@ class SandboxTestCase(base.BaseTestCase):
     parts: frozenset[str] = frozenset()
 
     def setUp(self) -> None:
-        super().setUp()
+        # First: it outlives the test and so must not see the fixtures' HOME.
         self.sandbox = shared_sandbox(self.parts)
+        super().setUp()
         self.clusters = self.sandbox.clusters
         self.cloud = self.sandbox.connect()
         self.cinder = self.cloud.block_storage
