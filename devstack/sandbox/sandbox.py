@@ -208,7 +208,8 @@ class Sandbox:
         return {**inherited, **self.layout.environment(),
                 'OS_CLIENT_CONFIG_FILE': str(
                     self.layout.state / 'clouds.yaml'),
-                'OS_CLOUD': cloud}
+                'OS_CLOUD': cloud,
+                'SANDBOX_STATE': str(self.layout.state)}
 
     def images(self, pool: str = 'volumes') -> dict[str, list[str]]:
         """Return the RBD images by cluster: the proof of a placement."""
