@@ -52,8 +52,8 @@ def _number(value: float) -> str:
 
 
 def _series(x: _Axis, y: _Axis, xs: Sequence[float],
-            runs: Sequence[Sequence[float]], name: str,
-            colour: str) -> list[str]:
+            runs: Sequence[Sequence[float]], colour: str,
+            below: bool) -> list[str]:
     """Draw the band of all runs, the line of medians and its labels."""
     middle = [statistics.median(r) for r in runs]
     points = [(x(n), y(m)) for n, m in zip(xs, middle, strict=True)]
@@ -72,8 +72,10 @@ def _series(x: _Axis, y: _Axis, xs: Sequence[float],
     for (px, py), value in zip(points, middle, strict=True):
         parts.append(f"<circle cx='{px:.1f}' cy='{py:.1f}' r='4.5' "
                      f"fill='{colour}' stroke='white' stroke-width='1.5'/>")
-        parts.append(_text(px, py - 11, f'{value:.3g}', fill=colour,
-                           anchor='middle', more="font-weight='600'"))
+        parts.append(_text(
+            px, py + 19 if below else py - 11,
+            f'{value:,.0f}' if value >= 100 else f'{value:.3g}',
+            fill=colour, anchor='middle', more="font-weight='600'"))
     return parts
 
 
@@ -83,11 +85,12 @@ def growth(path: Path, xs: Sequence[float],
     """Write a plot of several series over one axis of numbers.
 
     :param xs: positions
-    :param series: by name, for each position the numbers of all runs
+    :param series: by name, for each position the numbers of all runs; the
+        first is the one to be lowest
     """
     numbers = [n for runs in series.values() for run in runs for n in run]
     x = _Axis(xs, LEFT, WIDTH - RIGHT, pad=0.12)
-    y = _Axis(numbers, HEIGHT - BOTTOM, TOP + 14)
+    y = _Axis(numbers, HEIGHT - BOTTOM, TOP + 14, pad=0.18)
     parts = [f"<svg xmlns='http://www.w3.org/2000/svg' width='{WIDTH}' "
              f"height='{HEIGHT}' viewBox='0 0 {WIDTH} {HEIGHT}' role='img'>",
              f'<title>{saxutils.escape(title)}</title>',
@@ -116,5 +119,5 @@ def growth(path: Path, xs: Sequence[float],
                   _text(at + 29, 70, name, fill=colour,
                         more="font-weight='600'")]
         at += 29 + 7.2 * len(name) + 24
-        parts += _series(x, y, xs, runs, name, colour)
+        parts += _series(x, y, xs, runs, colour, below=colour == COLOURS[0])
     path.write_text('\n'.join([*parts, '</svg>', '']))

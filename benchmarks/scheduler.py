@@ -210,7 +210,7 @@ def main() -> None:
     report.report('scheduler_cpu', 'ms per request, of the processor',
                   bench.processor)
     report.report('scheduler_rate', 'placements per second of the processor',
-                  bench.rates, less_is_better=False)
+                  bench.rates[:len(sizes) + 1], less_is_better=False)
     draw(bench.processor[:len(sizes)], sizes)
 
 
