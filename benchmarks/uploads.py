@@ -94,7 +94,7 @@ def upload(cloud: Any, store: str, file: Path) -> float:
 
     :raises RuntimeError: it failed
     """
-    made = cloud.image.post('/v2/images', json={
+    made = cloud.image.post('/images', json={
         'name': f'bench-{store}', 'disk_format': 'raw',
         'container_format': 'bare'}).json()
     endpoint = parse.urlsplit(cloud.image.get_endpoint())
@@ -119,13 +119,13 @@ def upload(cloud: Any, store: str, file: Path) -> float:
                     f'{store}: {answer.status} {answer.read()[:2000]!r}')
             return took
     finally:
-        cloud.image.delete(f'/v2/images/{made["id"]}')
+        cloud.image.delete(f'/images/{made["id"]}')
         _wait_gone(cloud, made['id'])
 
 
 def _wait_gone(cloud: Any, ident: str) -> None:
     deadline = time.monotonic() + DEADLINE_S
-    while (cloud.image.get(f'/v2/images/{ident}').status_code != 404
+    while (cloud.image.get(f'/images/{ident}').status_code != 404
            and time.monotonic() < deadline):
         time.sleep(0.2)
 

@@ -37,7 +37,7 @@ class ImageCase(base.SandboxTestCase):
 
     def new_image(self, **properties):
         """Make an image record without data."""
-        image = self.cloud.image.post('/v2/images', json={
+        image = self.cloud.image.post('/images', json={
             'name': f'test-{secrets.token_hex(3)}', 'disk_format': 'raw',
             'container_format': 'bare', **properties})
         self.assertEqual(201, image.status_code, image.text)
@@ -50,16 +50,16 @@ class ImageCase(base.SandboxTestCase):
         headers['Content-Type'] = 'application/octet-stream'
         if store:
             headers['X-Image-Meta-Store'] = store
-        return self.cloud.image.put(f'/v2/images/{ident}/file', data=data,
+        return self.cloud.image.put(f'/images/{ident}/file', data=data,
                                     headers=headers)
 
     def image(self, ident):
         """Return the record of an image."""
-        return self.cloud.image.get(f'/v2/images/{ident}').json()
+        return self.cloud.image.get(f'/images/{ident}').json()
 
     def drop_image(self, ident):
         """Delete an image and wait until its volume is gone."""
-        self.cloud.image.delete(f'/v2/images/{ident}')
+        self.cloud.image.delete(f'/images/{ident}')
         self.wait_until(lambda: not self.volumes_of(ident),
                         f'volume of image {ident} deleted')
 
@@ -86,7 +86,7 @@ class ImageCase(base.SandboxTestCase):
 
     def download(self, ident, **headers):
         """Return the answer to a download."""
-        return self.cloud.image.get(f'/v2/images/{ident}/file',
+        return self.cloud.image.get(f'/images/{ident}/file',
                                     headers=headers)
 
     def assert_nothing_left(self, ident):
@@ -244,9 +244,9 @@ class ImagesTest(ImageCase):
         self.assert_nothing_left(ident)
 
     def test_every_list_of_stores_works(self):
-        stores = self.cloud.image.get('/v2/info/stores').json()['stores']
+        stores = self.cloud.image.get('/info/stores').json()['stores']
         detail = self.cloud.image.get(
-            '/v2/info/stores/detail').json()['stores']
+            '/info/stores/detail').json()['stores']
         self.assertEqual({store['id'] for store in stores},
                          {store['id'] for store in detail})
         by_id = {store['id']: store for store in detail}
@@ -257,17 +257,17 @@ class ImagesTest(ImageCase):
             {cluster.fsid for cluster in self.clusters.values()},
             set(by_id['fast']['properties']['clusters']))
         answer = self.sandbox.connect('demo').image.get(
-            '/v2/info/stores/detail')
+            '/info/stores/detail')
         self.assertEqual(403, answer.status_code)
 
     def test_import_follows_the_property(self):
         data = os.urandom(5 * MIB)
         ident = self.new_image(feature='hdd')
         self.cloud.image.put(
-            f'/v2/images/{ident}/stage', data=data,
+            f'/images/{ident}/stage', data=data,
             headers={'Content-Type': 'application/octet-stream'})
         answer = self.cloud.image.post(
-            f'/v2/images/{ident}/import',
+            f'/images/{ident}/import',
             json={'method': {'name': 'glance-direct'}})
         self.assertEqual(202, answer.status_code, answer.text)
         self.wait_until(lambda: self.image(ident)['status'] == 'active',
@@ -278,13 +278,13 @@ class ImagesTest(ImageCase):
     def test_copy_of_an_image_in_another_store(self):
         ident = self.upload(b'x' * MIB)
         answer = self.cloud.image.post(
-            f'/v2/images/{ident}/import', json={
+            f'/images/{ident}/import', json={
                 'method': {'name': 'copy-image'}, 'stores': ['fast']})
         self.assertEqual(202, answer.status_code, answer.text)
         self.wait_until(
             lambda: 'fast' in self.image(ident)['stores'].split(','),
             f'image {ident} copied')
-        answer = self.cloud.image.delete(f'/v2/stores/fast/{ident}')
+        answer = self.cloud.image.delete(f'/stores/fast/{ident}')
         self.assertEqual(204, answer.status_code, answer.text)
         self.wait_until(lambda: not self.volumes_of(ident),
                         'the copy is gone')

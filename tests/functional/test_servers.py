@@ -119,7 +119,7 @@ class ServersTest(test_images.ImageCase):
         image = self.upload(self.data)
         demo = self.sandbox.connect('demo')
         self.cloud.image.patch(
-            f'/v2/images/{image}', headers={
+            f'/images/{image}', headers={
                 'Content-Type':
                     'application/openstack-images-v2.1-json-patch'},
             json=[{'op': 'replace', 'path': '/visibility',
