@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Glance: images in an RBD pool of each cluster."""
+"""Glance: images in an RBD pool of each cluster, and by feature."""
 
 from collections.abc import Sequence
 from pathlib import Path
+import re
 import sys
 
 from devstack.sandbox.ceph import CephCluster
 from devstack.sandbox.keystone import Keystone
+from devstack.sandbox.keystone import REGION
 from devstack.sandbox.layout import Layout
 from devstack.sandbox.part import Part
 from devstack.sandbox.process import Service
@@ -16,9 +18,21 @@ from devstack.sandbox.wsgi import wsgi_service
 
 _START_DEADLINE_S = 240
 
+# How an operator switches the project's stores and filter on.
+FEATURED = 'featured'
+FAST = 'fast'
+_FILTER = """
+[filter:feature_images]
+paste.filter_factory = glance_store_ext.filter:filter_factory
+"""
+
 
 class Glance(Part):
-    """The image service, with one store per cluster."""
+    """The image service, with one store per cluster.
+
+    Unless the sandbox is a stock one, there are two more: ``featured``
+    follows the image property ``feature``, ``fast`` is always on ssd.
+    """
 
     name = 'glance'
     databases = ('glance',)
@@ -47,14 +61,24 @@ class Glance(Part):
         return {'image': self.layout.url('glance')}
 
     def configure(self) -> None:
-        stores = list(self.clusters)
+        default, *_others = self.clusters
+        stores = [f'{store}:rbd' for store in self.clusters]
+        paste = Path(sys.prefix, 'etc', 'glance',
+                     'glance-api-paste.ini').read_text()
+        tagged: Conf = {}
+        if not self.layout.settings.stock:
+            stores += [f'{FEATURED}:tagged', f'{FAST}:tagged']
+            tagged = self._tagged()
+            paste = re.sub(r'^(keystone\S* = .*) rootapp$',
+                           r'\1 feature_images rootapp', paste,
+                           flags=re.MULTILINE) + _FILTER
+        self.layout.write('glance/glance-api-paste.ini', paste)
         self.layout.write_conf(
             'glance/glance-api.conf', self._common(),
-            {'DEFAULT': {'enabled_backends': ', '.join(
-                f'{store}:rbd' for store in stores)},
-             'glance_store': {'default_backend': stores[0]}},
+            {'DEFAULT': {'enabled_backends': ', '.join(stores)},
+             'glance_store': {'default_backend': default}},
             *(self._store(cluster) for cluster in self.clusters.values()),
-            self.layout.settings.overlays.get('glance', {}))
+            tagged, self.layout.settings.overlays.get('glance', {}))
 
     def _common(self) -> Conf:
         layout = self.layout
@@ -77,8 +101,8 @@ class Glance(Part):
             'keystone_authtoken': self.keystone.token_middleware('glance'),
             'paste_deploy': {
                 'flavor': 'keystone',
-                'config_file': Path(sys.prefix, 'etc', 'glance',
-                                    'glance-api-paste.ini')},
+                'config_file': layout.state / 'glance'
+                / 'glance-api-paste.ini'},
             # Asked for even though unused without [DEFAULT]
             # use_keystone_limits.
             'oslo_limit': {**auth, 'endpoint_service_type': 'image'},
@@ -86,6 +110,17 @@ class Glance(Part):
                 'lock_path': layout.directory('glance', 'locks')},
             **work,
         }
+
+    def _tagged(self) -> Conf:
+        store = {
+            **self.keystone.service_auth('glance'),
+            'tagged_ceph_confs': ', '.join(
+                str(cluster.conf) for cluster in self.clusters.values()),
+            # The Ceph user that may write Cinder's pool.
+            'tagged_rbd_user': 'cinder', 'tagged_region': REGION,
+        }
+        return {FEATURED: store, FAST: {**store, 'tagged_feature': 'ssd'},
+                'feature_images': {'store': FEATURED}}
 
     @staticmethod
     def _store(cluster: CephCluster) -> Conf:
