@@ -26,6 +26,7 @@ import rados
 import rbd
 
 from cinder_tagged.ceph import connection
+from cinder_tagged.ceph import errors as ceph_errors
 from cinder_tagged.copy import convert
 from cinder_tagged.copy import errors
 from cinder_tagged.copy import fence
@@ -209,17 +210,18 @@ class Copier:
 
     @contextlib.contextmanager
     def _reading(self, where: RbdImage) -> Iterator[Any]:
-        with opened(where.place) as (_client, ioctx):
+        with contextlib.ExitStack() as stack:
             try:
-                image = rbd.Image(ioctx, where.image,
-                                  snapshot=where.snapshot, read_only=True)
-            except rbd.Error as exc:
-                raise errors.CopyFailed(
+                _client, ioctx = stack.enter_context(opened(where.place))
+                image = stack.enter_context(rbd.Image(
+                    ioctx, where.image, snapshot=where.snapshot,
+                    read_only=True))
+            except (rbd.Error, rados.Error, ceph_errors.CephError) as exc:
+                raise errors.SourceUnreadable(
                     f'the original {where.place.pool}/{where.image}@'
                     f'{where.snapshot or ""} cannot be read: {exc}'
                     ) from exc
-            with image:
-                yield image
+            yield image
 
     def _check(self, size: int, need: int) -> None:
         """Refuse early what could not be used.
@@ -242,6 +244,8 @@ class Copier:
         target_mod.make(ioctx, name, size, self._job.order,
                         self._job.features)
         with rbd.Image(ioctx, name) as image:
+            for key, value in self._job.settings:
+                image.metadata_set(key, value)
             self._pump = pump_mod.Pump(image, self._job.flow, self._progress)
             if self._cancelled:
                 self._pump.cancel()

@@ -6,6 +6,7 @@
     CinderTaggedError
     +-- CopyError
         +-- CopyFailed      an operation of the copy failed
+        |   +-- SourceUnreadable   the original cannot be read there
         +-- CopyStalled     nothing moved for too long
         +-- CopyCancelled   somebody asked for the end of it
         +-- LeaseHeld       another one makes this copy right now
@@ -23,6 +24,10 @@ class CopyError(exceptions.CinderTaggedError):
 
 class CopyFailed(CopyError):
     """An operation failed; the message says which."""
+
+
+class SourceUnreadable(CopyFailed):
+    """The original cannot be read at the place that was named."""
 
 
 class CopyStalled(CopyError):
@@ -57,5 +62,5 @@ class NoRoom(CopyError):
 
 
 KINDS = {kind.__name__: kind for kind in (
-    CopyFailed, CopyStalled, CopyCancelled, LeaseHeld, LeaseLost,
-    UnsafeImage, NoRoom)}
+    CopyFailed, SourceUnreadable, CopyStalled, CopyCancelled, LeaseHeld,
+    LeaseLost, UnsafeImage, NoRoom)}

@@ -13,6 +13,7 @@ import queue
 import subprocess
 import sys
 import threading
+import time
 from typing import Any
 from typing import BinaryIO
 from typing import cast
@@ -30,12 +31,32 @@ _LEVELS = {name: getattr(logging, name)
 # a call that has no limit.
 _SILENCE_S = 90.0
 _GRACE_S = 30.0
+_REPORT_S = 10.0
 
 Report = Callable[[spec.Line], None]
 
 
 def _silent(_line: spec.Line) -> None:
     """Take a report and do nothing."""
+
+
+class Reporter:
+    """Passes on to the log every tenth report of a worker or so.
+
+    :param what: is copied
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._last = time.monotonic()
+
+    def __call__(self, line: spec.Line) -> None:
+        """Take a report."""
+        now = time.monotonic()
+        if now - self._last >= _REPORT_S:
+            self._last = now
+            LOG.info('Copying %(what)s: %(text)s.',
+                     {'what': self._what, 'text': line.text})
 
 
 class Worker:

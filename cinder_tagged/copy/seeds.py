@@ -214,7 +214,7 @@ class Seeds:
         LOG.info('Copying %(origin)s to %(pool)s/%(target)s.', {
             'origin': original.origin, 'pool': self.place.pool,
             'target': target})
-        record = launcher.copy(job, data, _Reporter(target))
+        record = launcher.copy(job, data, launcher.Reporter(target))
         LOG.info('%(target)s is complete: %(size)d bytes, %(stored)d stored, '
                  '%(seconds).1f s.', {
                      'target': target, 'size': record.size,
@@ -259,21 +259,6 @@ class Seeds:
         """
         limit = self._settings.limit
         return launcher.sweep(spec.Chore(
-            self.place, tuple(gone), idle_s,
-            max(0, limit - need) if limit else None, keep,
-            self._settings.lease_s))
-
-
-class _Reporter:
-    """Passes on to the log every tenth report of a worker or so."""
-
-    def __init__(self, target: str) -> None:
-        self._target = target
-        self._last = time.monotonic()
-
-    def __call__(self, line: spec.Line) -> None:
-        now = time.monotonic()
-        if now - self._last >= _REPORT_S:
-            self._last = now
-            LOG.info('Copying %(target)s: %(text)s.',
-                     {'target': self._target, 'text': line.text})
+            self.place, tuple(gone), idle_s=idle_s,
+            limit=max(0, limit - need) if limit else None, keep=keep,
+            lease_s=self._settings.lease_s))

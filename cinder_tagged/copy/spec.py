@@ -55,6 +55,7 @@ class Job:
     :param lease_s: seconds after which the lease of a dead copier lapses
     :param limit: virtual size in bytes that must not be exceeded, 0: any
     :param room: bytes that the copy may store; None: any number
+    :param settings: metadata of the image to make
     :param replace: whether an image under the target's name that no record
         tells of may be removed
     """
@@ -73,6 +74,7 @@ class Job:
     limit: int = 0
     room: int | None = None
     replace: bool = False
+    settings: tuple[tuple[str, str], ...] = ()
     flow: Flow = dataclasses.field(default_factory=Flow)
 
     def dump(self) -> str:
@@ -85,6 +87,7 @@ class Chore:
     """Tidying up a pool.
 
     :param gone: Glance images that exist no more
+    :param drop: copies of volumes that were not taken into use
     :param idle_s: seeds that nobody cloned for so long go; 0: none
     :param limit: bytes that seeds may take together; None: any number
     :param keep: a target that does not go for the sake of the limit
@@ -93,6 +96,7 @@ class Chore:
 
     place: Place
     gone: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
     idle_s: float = 0
     limit: int | None = None
     keep: str = ''
@@ -118,12 +122,14 @@ def load(line: str) -> Task:
         values['place'] = _place(values['place'])
         if task == 'sweep':
             values['gone'] = tuple(values['gone'])
+            values['drop'] = tuple(values['drop'])
             return Chore(**values)
         source = values['source']
         if source is not None:
             source['place'] = _place(source['place'])
             values['source'] = RbdImage(**source)
         values['format'] = Format(values['format'])
+        values['settings'] = tuple(map(tuple, values['settings']))
         values['flow'] = Flow(**values['flow'])
         return Job(**values)
     except (KeyError, TypeError) as exc:

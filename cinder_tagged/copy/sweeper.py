@@ -86,7 +86,7 @@ class Sweeper:
         if record is None or record.state != State.READY or (
                 record_mod.image_of(target) in self._chore.gone
                 or not record_mod.is_seed(target)):
-            self._end(client, ioctx, target, unwanted=True)
+            self._end(client, ioctx, target)
             return []
         return [eviction.Candidate(target, record.stored,
                                    max(entry.used, record.began))]
@@ -96,7 +96,7 @@ class Sweeper:
         """Remove idle seeds, then as many as the limit asks for."""
         for seed in eviction.idle(seeds, time.time(), self._chore.idle_s):
             with self._tolerant(seed.target):
-                if self._end(client, ioctx, seed.target, unwanted=True):
+                if self._end(client, ioctx, seed.target):
                     seeds.remove(seed)
         if self._chore.limit is None:
             return
@@ -105,12 +105,11 @@ class Sweeper:
             if excess <= 0:
                 return
             with self._tolerant(seed.target):
-                if self._end(client, ioctx, seed.target, unwanted=True):
+                if self._end(client, ioctx, seed.target):
                     excess -= seed.stored
 
-    def _end(self, client: Any, ioctx: Any, target: str, *,
-             unwanted: bool) -> bool:
-        """Do with a copy what its fate is; True if its image went.
+    def _end(self, client: Any, ioctx: Any, target: str) -> bool:
+        """Do with an unwanted copy what its fate is; True if it went.
 
         :raises LeaseHeld: it is being worked on
         """
@@ -122,27 +121,26 @@ class Sweeper:
                         self._lost)
         keeper.start()
         try:
-            return self._decide(client, ioctx, ledger, lease, target,
-                                unwanted)
+            return self._decide(client, ioctx, ledger, lease, target)
         finally:
             keeper.stop()
             with contextlib.suppress(rados.Error):
                 lease.release()
 
     def _decide(self, client: Any, ioctx: Any, ledger: Ledger, lease: Lease,
-                target: str, unwanted: bool) -> bool:
+                target: str) -> bool:
         record = ledger.read(target).record
         if record is None:
             # A copier died, or gave up, before it had done anything.
             ledger.forget(target, lease)
             return False
-        fate = self._fate(ioctx, record, unwanted)
+        fate = self._fate(ioctx, record)
         if fate == Fate.REMOVE and record.state != State.COPYING:
             # From here on nobody begins to clone it. Who began before
             # shows in the second look.
             record = record.in_state(State.DROPPING)
             ledger.write(record, lease)
-            fate = self._fate(ioctx, record, unwanted)
+            fate = self._fate(ioctx, record)
         if fate == Fate.KEEP:
             if record.state == State.DROPPING:
                 ledger.write(record.in_state(State.READY), lease)
@@ -156,9 +154,9 @@ class Sweeper:
         ledger.forget(target, lease)
         return True
 
-    def _fate(self, ioctx: Any, record: Record, unwanted: bool) -> Fate:
+    def _fate(self, ioctx: Any, record: Record) -> Fate:
         return decision.fate(
-            record, unwanted=unwanted,
+            record, dropped=record.target in self._chore.drop,
             clones=target_mod.clones(ioctx, record.target, SEED_SNAPSHOT),
             age_s=time.time() - record.began,
             grace_s=self._chore.grace_s)

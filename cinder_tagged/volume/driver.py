@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The volume driver for clusters with feature tags.
 
-It is Cinder's RBD driver with three differences: it says what its cluster
-is (tags and weight, among the statistics), it keeps its connections, and it
-lives through outages of its cluster.
+It is Cinder's RBD driver with these differences: it says what its cluster
+is (tags and weight, among the statistics), keeps its connections, lives
+through outages of its cluster, copies an image at most once to its cluster,
+and moves volumes to other clusters.
 """
 
 import atexit
@@ -26,9 +27,11 @@ from cinder_tagged.ceph import probe
 from cinder_tagged.volume import announce
 from cinder_tagged.volume import aside
 from cinder_tagged.volume import cluster
+from cinder_tagged.volume import copying
 from cinder_tagged.volume import doubtful
 from cinder_tagged.volume import existing
 from cinder_tagged.volume import kept
+from cinder_tagged.volume import moving
 from cinder_tagged.volume import options
 from cinder_tagged.volume import stanza
 from cinder_tagged.volume import whereabouts
@@ -51,6 +54,7 @@ class TaggedRBDDriver(kept.KeptConnections):
         self.configuration.append_config_values(options.TAGGED_OPTS)
         self._doubtful = doubtful.Doubtful(self.rbd, self._whereabouts)
         self._aside = aside.Aside()
+        self._copies = copying.ImageCopies(self)
         self._stats_lock = threading.Lock()
         self._capacity: tuple[float | str, float | str] = (
             'unknown', 'unknown')
@@ -247,11 +251,36 @@ class TaggedRBDDriver(kept.KeptConnections):
         if sample is not None and sample.up and self._doubtful.names():
             self._aside.run('looking for images nobody needs',
                             lambda: self._doubtful.settle(self._ioctx))
+        if sample is not None and sample.up and self._copies.sweep_due():
+            self._aside.run('sweeping copies', self._copies.sweep)
 
     @contextlib.contextmanager
     def _ioctx(self) -> Iterator[Any]:
         with cinder_rbd.RADOSClient(self) as client:
             yield client.ioctx
+
+    def clone_image(self, context: Any, volume: Any, image_location: Any,
+                    image_meta: dict[str, Any],
+                    image_service: Any) -> tuple[dict[str, Any], bool]:
+        """Clone an image, or the seed of it if it is elsewhere."""
+        update, cloned = super().clone_image(
+            context, volume, image_location, image_meta, image_service)
+        if cloned:
+            return update, cloned
+        return self._copies.clone_image(
+            context, volume, image_location, image_meta, image_service)
+
+    def migrate_volume(self, context: Any, volume: Any,
+                       host: dict[str, Any]) -> tuple[bool, Any]:
+        """Move a volume between pools or known clusters.
+
+        :raises VolumeMigrationFailed: it stays where it is
+        """
+        if moving.Moves(self, self._copies).move(volume, host):
+            return True, None
+        moved: tuple[bool, Any] = super().migrate_volume(context, volume,
+                                                         host)
+        return moved
 
     def delete_volume(self, volume: Any) -> None:
         """Remove a volume's image; one that is gone already is fine."""

@@ -3,6 +3,8 @@
 
 from oslo_config import cfg
 
+from cinder_tagged.volume import copy_options
+
 GROUP = 'backend_defaults'
 
 FEATURE_OPTS = [
@@ -82,7 +84,8 @@ PROBE_OPTS = [
              'if a busy cluster is taken for one that is down.'),
 ]
 
-TAGGED_OPTS = FEATURE_OPTS + CONNECTION_OPTS + PROBE_OPTS
+TAGGED_OPTS = (FEATURE_OPTS + CONNECTION_OPTS + PROBE_OPTS
+               + copy_options.COPY_OPTS)
 
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:

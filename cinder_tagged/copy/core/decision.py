@@ -48,23 +48,23 @@ class Fate(enum.Enum):
     FORGET = 'forget'
 
 
-def fate(record: Record, *, unwanted: bool, clones: int, age_s: float,
+def fate(record: Record, *, dropped: bool, clones: int, age_s: float,
          grace_s: float) -> Fate:
-    """Decide about a copy whose lease nobody holds.
+    """Decide about a copy that nobody wants, and whose lease is free.
 
     A seed that clones stand on stays, whatever becomes of its image: they
-    need it, and removing it would give no space back. What was moved and
-    not copied for clones (a volume) is never removed once READY; only its
-    record goes, when nobody will ask for it any more.
+    need it, and removing it would give no space back. The copy of a volume
+    that was moved is the volume once it is READY: then only its record
+    goes, when nobody will ask for it any more.
 
-    :param unwanted: its image is gone, or its space is needed
+    :param dropped: whether the copy of a volume was not taken into use
     :param age_s: seconds since the copy began
     :param grace_s: for which the record of a moved volume is kept
     """
     if record.state == State.COPYING:
         return Fate.REMOVE
     if not is_seed(record.target):
+        if dropped:
+            return Fate.REMOVE
         return Fate.FORGET if age_s > grace_s else Fate.KEEP
-    if clones or (record.state == State.READY and not unwanted):
-        return Fate.KEEP
-    return Fate.REMOVE
+    return Fate.KEEP if clones else Fate.REMOVE

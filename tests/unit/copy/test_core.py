@@ -176,22 +176,23 @@ class DecisionTest(base.BaseTestCase):
     @ddt.data(
         (State.COPYING, 'seed-i', False, 0, Fate.REMOVE),
         (State.COPYING, 'volume-i', False, 0, Fate.REMOVE),
-        (State.READY, 'seed-i', False, 0, Fate.KEEP),
-        (State.READY, 'seed-i', True, 0, Fate.REMOVE),
-        (State.READY, 'seed-i', True, 1, Fate.KEEP),
+        (State.READY, 'seed-i', False, 0, Fate.REMOVE),
+        (State.READY, 'seed-i', False, 1, Fate.KEEP),
         (State.DROPPING, 'seed-i', False, 0, Fate.REMOVE),
         (State.DROPPING, 'seed-i', False, 2, Fate.KEEP),
-        (State.READY, 'volume-i', True, 0, Fate.KEEP),
+        (State.READY, 'volume-i', False, 0, Fate.KEEP),
+        (State.READY, 'volume-i', True, 0, Fate.REMOVE),
+        (State.DROPPING, 'volume-i', True, 0, Fate.REMOVE),
     )
     @ddt.unpack
-    def test_fate(self, state, target, unwanted, clones, expected):
+    def test_fate(self, state, target, dropped, clones, expected):
         self.assertEqual(expected, decision.fate(
-            _record(state, target), unwanted=unwanted, clones=clones,
+            _record(state, target), dropped=dropped, clones=clones,
             age_s=10, grace_s=60))
 
     def test_fate_of_an_old_move(self):
         self.assertEqual(Fate.FORGET, decision.fate(
-            _record(target='volume-i'), unwanted=True, clones=0,
+            _record(target='volume-i'), dropped=False, clones=0,
             age_s=61, grace_s=60))
 
 
