@@ -102,7 +102,9 @@ def store(context: cinder_context.RequestContext,
     if expression and len(expression) <= MAX_VALUE:
         metadata[placement.ASKED_METADATA] = expression
     try:
-        db.volume_metadata_update(context, volume_id, metadata, False)
+        # An administrator may create for another project.
+        db.volume_metadata_update(context.elevated(), volume_id, metadata,
+                                  False)
     except Exception as error:
         LOG.warning('Cannot store in volume %(id)s why it found no place: '
                     '%(error)s', {'id': volume_id, 'error': error})

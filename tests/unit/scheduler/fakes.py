@@ -37,6 +37,8 @@ class Database:
         self.metadata = {}
         self.reads = 0
         self.fails = False
+        #: of each volume that is placed
+        self.size = 0
 
     @staticmethod
     def service(host, cluster_name=None, zone='nova', age=0):
@@ -70,6 +72,7 @@ class Database:
 
     def update_volume(self, context, volume_id, host, cluster_name,
                       availability_zone=None, volume=None):
+        self.volumes[host] = self.volumes.get(host, 0) + self.size
         return mock.Mock(id=volume_id, host=host)
 
 
