@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happens when node 1 loses its SAN: once stock, once fenced.
+
+Times are seconds of the machines' own clocks, counted from the moment the
+cables were pulled: a busy host makes machines slow, not wrong.
+"""
+
+from collections.abc import Callable
+import contextlib
+from dataclasses import asdict
+from dataclasses import dataclass
+from dataclasses import field
+import json
+import re
+import time
+from typing import Any
+
+from devstack.fence_lab.beside import ADDRESS
+from devstack.fence_lab.beside import EXPORT
+from devstack.fence_lab.lab import Lab
+from devstack.fence_lab.machine import Machine
+from devstack.fence_lab.prepare import paths
+from devstack.fence_lab.prepare import VG
+from devstack.sandbox.process import SandboxError
+from devstack.sandbox.process import wait_until
+
+BLOCKS = 128
+KILL_COMMAND = '/usr/local/bin/cinder-tagged-fence kill'
+WATCH_LOG = '/run/fence-watch.log'
+_RESET = re.compile(r'\[\s*(\d+\.\d+)\].*softdog: Initiating system reboot')
+
+
+@dataclass
+class Result:
+    """None where something did not happen.
+
+    ``other_gap``: the longest pause of writes to a network device outside
+    the SAN.  ``late_blocks``: blocks of the peer's volume that carry the
+    old owner's stamp at the end.
+    """
+
+    kind: str
+    lease_age: float | None = None
+    node_reset: float | None = None
+    paths_lost: float | None = None
+    io_ended: float | None = None
+    locks_dropped: float | None = None
+    peer_active: float | None = None
+    other_gap: float | None = None
+    late_blocks: int | None = None
+    recovered: float | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Scene:
+    """A lab with writers: on the SAN, and on a device beside it."""
+
+    def __init__(self, lab: Lab,
+                 say: Callable[[str], None] = lambda text: None) -> None:
+        self.lab = lab
+        self.say = say
+        self.cut_at = 0.0
+        self._offset = 0.0
+
+    def other_device(self) -> None:
+        """Attach a network device that is not on the SAN, write to it."""
+        node = self.lab.one
+        node.sh(f'nbd-client {ADDRESS} -N {EXPORT} /dev/nbd0 -b 4096',
+                deadline=60)
+        self._write('/dev/nbd0', 'other')
+
+    def write(self, volume: str, owner: str = 'node1',
+              node: Machine | None = None) -> None:
+        self._write(f'/dev/{VG}/{volume}', volume, owner, node)
+
+    def _write(self, device: str, name: str, owner: str = 'node1',
+               node: Machine | None = None) -> None:
+        node = node or self.lab.one
+        node.spawn('python3', '/lab/writer.py', device, owner,
+                   f'/run/{name}.json', str(BLOCKS))
+        wait_until(lambda: self.report(name, node).get('done', 0) > 5, 60,
+                   f'writes to {device}', interval=0.3)
+
+    def report(self, name: str, node: Machine | None = None,
+               ) -> dict[str, Any]:
+        with contextlib.suppress(SandboxError, ValueError):
+            found = (node or self.lab.one).read_json(f'/run/{name}.json')
+            return dict(found)
+        return {}
+
+    def use_kill_command(self) -> None:
+        self.lab.one.sh(
+            "sed -i 's|^global {|global {\\n    lvmlockctl_kill_command = "
+            f'"{KILL_COMMAND}"|\' /etc/lvm/lvm.conf')
+
+    def use_watcher(self, config: str = '') -> None:
+        node = self.lab.one
+        node.put('/etc/cinder-tagged-fence.conf',
+                 ('[fence]\n' + config).encode())
+        node.spawn('cinder-tagged-fence', '--config-file',
+                   '/etc/cinder-tagged-fence.conf', '--debug', 'watch',
+                   log=WATCH_LOG)
+        wait_until(lambda: 'watching' in self.log(), 120, 'the watcher',
+                   interval=0.5)
+
+    def log(self) -> str:
+        return self.lab.one.run('cat', WATCH_LOG, check=False).out
+
+    def cut(self) -> None:
+        self._offset = self.lab.two.uptime() - self.lab.one.uptime()
+        self.cut_at = self.lab.one.cut_san()
+        self.say('both SAN cables of node 1 pulled')
+
+    def since(self, uptime: float | None) -> float | None:
+        return None if uptime is None else round(uptime - self.cut_at, 2)
+
+    def lease_age(self) -> float:
+        said = self.lab.one.run('sanlock', 'client', 'status', '-D').out
+        last = int(re.search(r'renewal_last_success=(\d+)', said).group(1))
+        return round(self.lab.one.uptime() - last, 1)
+
+    # waiting for what comes
+
+    def await_reset(self, deadline: float = 600) -> float | None:
+        """Return when the watchdog reset node 1 (None: it never did)."""
+        node = self.lab.one
+        wait_until(lambda: node.reset or not node.alive, deadline,
+                   'the reset of node 1', interval=0.5)
+        found = _RESET.findall(node.console_text())
+        return self.since(float(found[-1])) if found else None
+
+    def await_paths_lost(self) -> float | None:
+        seen = self.await_state(
+            lambda: not any(paths(self.lab.one).values()), 60,
+            'the loss of all paths')
+        return self.since(seen)
+
+    def await_io_end(self, name: str = 'one') -> float | None:
+        wait_until(lambda: self.report(name).get('first_error'), 120,
+                   'the end of the I/O', interval=0.5)
+        return self.since(self.report(name)['first_error'])
+
+    def await_drop(self) -> float | None:
+        def gone() -> bool:
+            said = self.lab.one.run('lvmlockctl', '-i', check=False).out
+            return f'VG {VG} ' not in said
+        return self.since(self.await_state(gone, 180, 'the drop of locks'))
+
+    def await_state(self, check: Callable[[], bool], deadline: float,
+                    what: str) -> float:
+        """Return node 1's uptime when the check first held."""
+        wait_until(check, deadline, what, interval=0.3)
+        return self.lab.one.uptime()
+
+    def peer_takes(self, volume: str, deadline: float = 600) -> float | None:
+        """Let node 2 try until it has the lock; return when it had."""
+        node = self.lab.two
+        end = time.monotonic() + deadline
+        while time.monotonic() < end:
+            done = node.sh(f'lvchange -aey {VG}/{volume}', check=False)
+            if done.code == 0:
+                self.say(f'node 2 has taken {volume}')
+                return self.since(done.uptime - self._offset)
+            time.sleep(1)
+        raise SandboxError(f'node 2 never got {volume}')
+
+    def peer_writes_over(self, volume: str) -> None:
+        """Write every block of the test's range anew, as node 2."""
+        self.write(volume, 'node2', self.lab.two)
+        wait_until(lambda: self.report(volume, self.lab.two)['done']
+                   > 2 * BLOCKS, 120, 'writes of node 2', interval=0.5)
+
+    def peer_stops(self) -> None:
+        self.lab.two.sh('pkill -f /lab/writer.py; sleep 1', check=False)
+
+    def owners(self, volume: str) -> dict[str, int]:
+        """Return whose stamps node 2 reads, by owner."""
+        found = self.lab.two.run(
+            'python3', '/lab/scan.py', f'/dev/{VG}/{volume}', str(BLOCKS))
+        return dict(json.loads(found.out))
+
+    def plug(self) -> None:
+        self.lab.one.cut_san(plugged=True)
+        self.say('both SAN cables of node 1 plugged again')
+        wait_until(lambda: all(n == 2 for n in
+                               paths(self.lab.one).values()), 180,
+                   'the paths of node 1', interval=0.5)
+
+    def recover(self) -> dict[str, Any]:
+        done = self.lab.one.sh(
+            f'cinder-tagged-fence recover --json {VG} 2>/run/recover.log',
+            deadline=400, check=False)
+        if not done.out.strip():
+            raise SandboxError(
+                'recover: ' + self.lab.one.run('cat', '/run/recover.log').out)
+        return {**json.loads(done.out), 'code': done.code}
+
+    def tables(self, node: Machine | None = None) -> dict[str, str]:
+        """Return the target kind of every device by name."""
+        said = (node or self.lab.one).run('dmsetup', 'table').out
+        found = {}
+        for line in said.splitlines():
+            name, _, rest = line.partition(': ')
+            found[name] = rest.split()[2]
+        return found
+
+
+def stock(lab: Lab, say: Callable[[str], None] = print) -> Result:
+    """No fencing: node 1 hangs, then its watchdog resets it."""
+    scene = Scene(lab, say)
+    scene.other_device()
+    scene.write('one')
+    result = Result('stock', lease_age=scene.lease_age())
+    scene.cut()
+    result.paths_lost = scene.await_paths_lost()
+    scene.say(f'all paths lost at +{result.paths_lost} s')
+    result.node_reset = scene.await_reset()
+    scene.say(f'node 1 was reset at +{result.node_reset} s')
+    result.peer_active = scene.peer_takes('one')
+    return result
+
+
+def fenced(lab: Lab, say: Callable[[str], None] = print,
+           by: str = 'watcher') -> Result:
+    """Fencing by the watcher or by the kill command, and the way back."""
+    scene = Scene(lab, say)
+    lab.install()
+    scene.other_device()
+    scene.write('one')
+    if by == 'watcher':
+        scene.use_watcher()
+    else:
+        scene.use_kill_command()
+    result = Result(by, lease_age=scene.lease_age())
+    scene.cut()
+    result.paths_lost = scene.await_paths_lost()
+    scene.say(f'all paths lost at +{result.paths_lost} s')
+    result.io_ended = scene.await_io_end()
+    scene.say(f'I/O ended with errors at +{result.io_ended} s')
+    result.locks_dropped = scene.await_drop()
+    scene.say(f'locks dropped at +{result.locks_dropped} s')
+    result.peer_active = scene.peer_takes('one')
+    scene.peer_writes_over('one')
+    scene.peer_stops()
+    scene.plug()
+    back = scene.recover()
+    result.recovered = back['seconds']
+    result.notes = [f'{back["outcome"]}: back {back["back"]}, '
+                    f'elsewhere {back["taken"]}']
+    scene.say(result.notes[0])
+    owners = scene.owners('one')
+    result.late_blocks = sum(owners.values()) - owners.get('node2', 0)
+    result.other_gap = round(scene.report('other')['longest_gap'], 2)
+    scene.say(f'longest pause of the other device {result.other_gap} s, '
+              f'late blocks {result.late_blocks}')
+    if lab.one.reset or not lab.one.alive:
+        raise SandboxError('node 1 did not survive')
+    return result
