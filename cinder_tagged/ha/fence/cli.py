@@ -16,18 +16,14 @@ from typing import Any
 from oslo_config import cfg
 from oslo_log import log as logging
 
+from cinder_tagged.ha.fence import assembly
 from cinder_tagged.ha.fence import exceptions
 from cinder_tagged.ha.fence import options
 from cinder_tagged.ha.fence import presentation
 from cinder_tagged.ha.fence.adapters import settings
-from cinder_tagged.ha.fence.adapters.multipath import Multipath
-from cinder_tagged.ha.fence.adapters.records import RecordStore
 from cinder_tagged.ha.fence.core import timers
 from cinder_tagged.ha.fence.core.model import Order
-from cinder_tagged.ha.fence.fencer import Fencer
 from cinder_tagged.ha.fence.fencer import Report
-from cinder_tagged.ha.fence.node import LocalNode
-from cinder_tagged.ha.fence.watcher import Watcher
 
 LOG = logging.getLogger(__name__)
 NAME = 'cinder-tagged-fence'
@@ -40,14 +36,9 @@ class Command:
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self.conf = conf
         self.fence = conf.fence
-        self.node = LocalNode(
-            Multipath(self.fence.multipath_conf_dir,
-                      self.fence.command_deadline),
-            self.fence.command_deadline, self.fence.recover_deadline,
-            self.fence.holders)
-        self.fencer = Fencer(
-            self.node, RecordStore(self.fence.state_dir),
-            self.fence.run_deadline)
+        parts = assembly.assemble(conf)
+        self.node, self.fencer = parts.node, parts.fencer
+        self.watcher = parts.watcher
 
     def _show(self, data: Any, text: str) -> None:
         print(json.dumps(data, indent=1) if self.conf.command.json
@@ -107,16 +98,12 @@ class Command:
         return NOT_DONE if bad else DONE
 
     def watch(self) -> int:
-        watcher = Watcher(
-            self.node, self.fencer, self.fence.volume_groups,
-            self.fence.grace, self.fence.interval,
-            self.fence.recover_after if self.fence.auto_recover else None)
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         LOG.info('watching %s', ', '.join(self.fence.volume_groups)
                  or 'every shared volume group')
-        watcher.watch(stop)
+        self.watcher.watch(stop)
         return DONE
 
     def _groups(self) -> Sequence[str]:

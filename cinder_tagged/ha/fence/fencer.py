@@ -98,7 +98,7 @@ class Fencer:
         tries: Mapping[str, int] = {}
         record = self.record(order.vg)
         while True:
-            view = self._look(order.vg, record, end)
+            view = self._look(order.vg, record, end, quick=bool(tries))
             order = watching.escalate(view, order)
             step = fencing.next_step(view, order, tries)
             if isinstance(step, fencing.Finished):
@@ -111,10 +111,10 @@ class Fencer:
             tries = fencing.count(tries, step)
 
     def _look(self, vg: str, record: FenceRecord | None,
-              end: float) -> VgView:
+              end: float, quick: bool = True) -> VgView:
         while True:
             try:
-                return raw.view_of(self._node.facts(), vg, record)
+                return raw.view_of(self._node.facts(quick), vg, record)
             except exceptions.FenceError as error:
                 LOG.error('%s: cannot see its state: %s', vg, error)
                 if self._node.clock() >= end:
