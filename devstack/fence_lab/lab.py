@@ -10,10 +10,12 @@ anything it was made of makes a new one.  One lab runs at a time per cache.
 
 import fcntl
 import hashlib
+import importlib.util
 import io
 import logging
 import os
 from pathlib import Path
+import py_compile
 import shutil
 import tarfile
 import tempfile
@@ -35,6 +37,7 @@ from devstack.sandbox.process import wait_until
 
 LOG = logging.getLogger(__name__)
 REPOSITORY = Path(__file__).resolve().parents[2]
+TOOLS = Path(__file__).with_name('tools')
 IO_TIMEOUT = 3
 SAVED = 'ready'
 OTHER_MB = 64
@@ -199,13 +202,15 @@ class Lab:
             self._lock.close()
 
     def install(self) -> None:
-        """Put this tree's fencing on both nodes."""
+        """Put this tree's fencing, and the tests' tools, on both nodes."""
         archive = _archive()
         for node in self.nodes:
             node.put('/tmp/code.tar', archive)
             node.sh('mkdir -p /lab/code && tar -C /lab/code '
-                    '-xf /tmp/code.tar')
+                    '-xf /tmp/code.tar', deadline=200)
             node.put('/usr/local/bin/cinder-tagged-fence', _SCRIPT, 0o755)
+            for tool in sorted(TOOLS.glob('*.py')):
+                node.put(f'/lab/{tool.name}', tool.read_bytes())
 
 
 _SCRIPT = b"""#!/bin/sh
@@ -215,10 +220,20 @@ exec python3 -m cinder_tagged.ha.fence.cli "$@"
 
 
 def _archive() -> bytes:
+    """Return the fencing's code, compiled: the machines are slow at it."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode='w') as tar:
-        for path in ('__init__.py', 'ha/__init__.py', 'ha/fence'):
-            tar.add(REPOSITORY / 'cinder_tagged' / path,
-                    f'cinder_tagged/{path}',
-                    filter=lambda i: None if '__pycache__' in i.name else i)
+    root = REPOSITORY / 'cinder_tagged'
+    sources = [root / '__init__.py', root / 'ha/__init__.py',
+               *sorted(root.glob('ha/fence/**/*.py'))]
+    with tempfile.TemporaryDirectory() as scratch, \
+            tarfile.open(fileobj=buffer, mode='w') as tar:
+        for source in sources:
+            inside = source.relative_to(REPOSITORY)
+            tar.add(source, str(inside))
+            cached = importlib.util.cache_from_source(str(inside))
+            compiled = py_compile.compile(
+                str(source), cfile=f'{scratch}/compiled.pyc', doraise=True,
+                dfile=f'/lab/code/{inside}',
+                invalidation_mode=image.UNCHECKED)
+            tar.add(str(compiled), cached)
     return buffer.getvalue()

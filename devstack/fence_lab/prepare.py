@@ -21,14 +21,14 @@ MAPS = ('san1', 'san2')
 
 def connect(node: Machine) -> None:
     """Log in over both networks, let multipath make its maps."""
-    node.sh('iscsid && multipathd', deadline=120)
+    node.sh('iscsid && multipathd', deadline=400)
     for network, port in zip((2, 3), PORTS, strict=True):
         portal = f'10.0.{network}.2:{port}'
         # Discovery would name 127.0.0.1, the portal as the SAN sees it.
         node.sh(f'iscsiadm -m node -o new -T {IQN} -p {portal} && '
                 f'iscsiadm -m node -T {IQN} -p {portal} --login',
-                deadline=120)
-    wait_until(lambda: paths(node) == {'san1': 2, 'san2': 2}, 180,
+                deadline=400)
+    wait_until(lambda: paths(node) == {'san1': 2, 'san2': 2}, 600,
                f'paths of node{node.number}', interval=0.5)
 
 
@@ -48,24 +48,26 @@ def paths(node: Machine) -> dict[str, int]:
 
 def lock_daemons(node: Machine, io_timeout: int) -> None:
     node.sh('wdmd && sanlock daemon -U root -G root && '
-            f'lvmlockd --sanlock-timeout {io_timeout}', deadline=60)
+            f'lvmlockd --sanlock-timeout {io_timeout}', deadline=400)
     wait_until(lambda: node.run('lvmlockctl', '-i', check=False).code == 0,
-               60, 'lvmlockd')
+               300, 'lvmlockd')
 
 
 def make_group(node: Machine) -> None:
     """Write the leases and volumes, once for ever after."""
-    node.sh('pvcreate -qq /dev/mapper/san1 /dev/mapper/san2', deadline=120)
     node.sh(f'vgcreate --shared {VG} /dev/mapper/san1 /dev/mapper/san2',
-            deadline=400)
-    node.sh(f'vgchange --lock-start {VG}', deadline=200)
+            deadline=1200)
+    node.sh(f'vgchange --lock-start {VG}', deadline=400)
     for name, device in VOLUMES.items():
         node.sh(f'lvcreate -qq -an -L 16m -n {name} {VG} '
-                f'/dev/mapper/{device}', deadline=120)
+                f'/dev/mapper/{device}', deadline=400)
 
 
 def join(node: Machine) -> None:
-    node.sh(f'vgchange --lock-start {VG}', deadline=200)
+    # It may come before udev has told the node of the new group.
+    wait_until(lambda: node.sh(f'vgchange --lock-start {VG}', check=False,
+                               deadline=400).code == 0, 600,
+               f'node{node.number} in the lockspace', interval=1)
 
 
 def prepare(nodes: list[Machine], io_timeout: int) -> None:
@@ -74,4 +76,4 @@ def prepare(nodes: list[Machine], io_timeout: int) -> None:
     make_group(nodes[0])
     each(nodes[1:], join)
     for name in ('one', 'two'):
-        nodes[0].sh(f'lvchange -aey {VG}/{name}', deadline=120)
+        nodes[0].sh(f'lvchange -aey {VG}/{name}', deadline=400)

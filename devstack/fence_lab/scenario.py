@@ -24,7 +24,7 @@ from devstack.fence_lab.prepare import VG
 from devstack.sandbox.process import SandboxError
 from devstack.sandbox.process import wait_until
 
-BLOCKS = 128
+BLOCKS = 64
 KILL_COMMAND = '/usr/local/bin/cinder-tagged-fence kill'
 WATCH_LOG = '/run/fence-watch.log'
 _RESET = re.compile(r'\[\s*(\d+\.\d+)\].*softdog: Initiating system reboot')
@@ -69,7 +69,7 @@ class Scene:
         """Attach a network device that is not on the SAN, write to it."""
         node = self.lab.one
         node.sh(f'nbd-client {ADDRESS} -N {EXPORT} /dev/nbd0 -b 4096',
-                deadline=60)
+                deadline=300)
         self._write('/dev/nbd0', 'other')
 
     def write(self, volume: str, owner: str = 'node1',
@@ -81,7 +81,7 @@ class Scene:
         node = node or self.lab.one
         node.spawn('python3', '/lab/writer.py', device, owner,
                    f'/run/{name}.json', str(BLOCKS))
-        wait_until(lambda: self.report(name, node).get('done', 0) > 5, 60,
+        wait_until(lambda: self.report(name, node).get('done', 0) > 5, 300,
                    f'writes to {device}', interval=0.3)
 
     def report(self, name: str, node: Machine | None = None,
@@ -103,7 +103,7 @@ class Scene:
         node.spawn('cinder-tagged-fence', '--config-file',
                    '/etc/cinder-tagged-fence.conf', '--debug', 'watch',
                    log=WATCH_LOG)
-        wait_until(lambda: 'watching' in self.log(), 120, 'the watcher',
+        wait_until(lambda: 'watching' in self.log(), 400, 'the watcher',
                    interval=0.5)
 
     def log(self) -> str:
@@ -134,12 +134,12 @@ class Scene:
 
     def await_paths_lost(self) -> float | None:
         seen = self.await_state(
-            lambda: not any(paths(self.lab.one).values()), 60,
+            lambda: not any(paths(self.lab.one).values()), 300,
             'the loss of all paths')
         return self.since(seen)
 
     def await_io_end(self, name: str = 'one') -> float | None:
-        wait_until(lambda: self.report(name).get('first_error'), 120,
+        wait_until(lambda: self.report(name).get('first_error'), 400,
                    'the end of the I/O', interval=0.5)
         return self.since(self.report(name)['first_error'])
 
@@ -147,7 +147,7 @@ class Scene:
         def gone() -> bool:
             said = self.lab.one.run('lvmlockctl', '-i', check=False).out
             return f'VG {VG} ' not in said
-        return self.since(self.await_state(gone, 180, 'the drop of locks'))
+        return self.since(self.await_state(gone, 400, 'the drop of locks'))
 
     def await_state(self, check: Callable[[], bool], deadline: float,
                     what: str) -> float:
@@ -171,7 +171,7 @@ class Scene:
         """Write every block of the test's range anew, as node 2."""
         self.write(volume, 'node2', self.lab.two)
         wait_until(lambda: self.report(volume, self.lab.two)['done']
-                   > 2 * BLOCKS, 120, 'writes of node 2', interval=0.5)
+                   > 2 * BLOCKS, 400, 'writes of node 2', interval=0.5)
 
     def peer_stops(self) -> None:
         self.lab.two.sh('pkill -f /lab/writer.py; sleep 1', check=False)
@@ -186,13 +186,13 @@ class Scene:
         self.lab.one.cut_san(plugged=True)
         self.say('both SAN cables of node 1 plugged again')
         wait_until(lambda: all(n == 2 for n in
-                               paths(self.lab.one).values()), 180,
+                               paths(self.lab.one).values()), 400,
                    'the paths of node 1', interval=0.5)
 
     def recover(self) -> dict[str, Any]:
         done = self.lab.one.sh(
             f'cinder-tagged-fence recover --json {VG} 2>/run/recover.log',
-            deadline=400, check=False)
+            deadline=900, check=False)
         if not done.out.strip():
             raise SandboxError(
                 'recover: ' + self.lab.one.run('cat', '/run/recover.log').out)
@@ -211,6 +211,7 @@ class Scene:
 def stock(lab: Lab, say: Callable[[str], None] = print) -> Result:
     """No fencing: node 1 hangs, then its watchdog resets it."""
     scene = Scene(lab, say)
+    lab.install()
     scene.other_device()
     scene.write('one')
     result = Result('stock', lease_age=scene.lease_age())

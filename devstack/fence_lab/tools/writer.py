@@ -15,7 +15,7 @@ import sys
 import time
 
 SIZE = 4096
-PAUSE = 0.02
+PAUSE = 0.1
 
 
 def now():
