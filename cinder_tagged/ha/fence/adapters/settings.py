@@ -72,7 +72,7 @@ def _watchdog(root: str) -> Finding:
             'warning', 'watchdog', 'no watchdog device',
             'load the driver of the board, or softdog: without one sanlock '
             'cannot keep a frozen node from writing')
-    identity = _text(devices[0] / 'identity') or devices[0].name
+    identity = _text(devices[0] / 'identity').strip() or devices[0].name
     return Finding('ok', 'watchdog', identity)
 
 
