@@ -30,6 +30,9 @@ class _Handler(BaseHTTPRequestHandler):
                 'id': 'v2.0', 'status': 'CURRENT',
                 'links': [{'rel': 'self', 'href': f'http://'
                            f'{self.headers["Host"]}/v2.0/'}]}]})
+        elif len(parts) == 3 and parts[1] == 'quotas':
+            # Asked for a server that may take any network there is.
+            self._answer(200, {'quota': {'network': -1, 'port': -1}})
         elif len(parts) == 2 and parts[1].endswith('s'):
             self._answer(200, {parts[1].replace('-', '_'): []})
         else:

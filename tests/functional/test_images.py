@@ -165,15 +165,15 @@ class ImagesTest(ImageCase):
         self.assertEqual(piece * 5, self.download(ident).content)
 
     def test_growth_beyond_the_first_volume(self):
-        piece = bytes(8 * MIB)
-        pieces = (piece if turn != 130 else b'y' * 8 * MIB
-                  for turn in range(133))
-        ident = self.upload(pieces, feature='hdd')
-        self.assertEqual(133 * 8 * MIB, self.image(ident)['size'])
+        piece, count, marked = 2 * MIB, 530, 520
+        ident = self.upload(
+            (b'y' * piece if turn == marked else bytes(piece)
+             for turn in range(count)), feature='hdd')
+        self.assertEqual(count * piece, self.image(ident)['size'])
         (volume,) = self.volumes_of(ident)
         self.assertEqual(2, volume.size)
         answer = self.download(
-            ident, Range=f'bytes={130 * 8 * MIB - 1}-{130 * 8 * MIB}')
+            ident, Range=f'bytes={marked * piece - 1}-{marked * piece}')
         self.assertEqual(b'\0y', answer.content)
 
     def test_volumes_are_clones_of_the_image(self):
