@@ -121,9 +121,9 @@ def once(system: Any, fault: Fault) -> tuple[float, float]:
     return judge.hole(near, begin, end), twice
 
 
-def measure(name: str, cases: list[str], runs: int) -> dict[str, Any]:
+def measure(name: str, cases: list[str], runs: int,
+            found: dict[str, Any]) -> None:
     """Run every case on one system."""
-    found: dict[str, Any] = {}
     with SYSTEMS[name]() as system:
         for case in cases:
             fault = FAULTS[case]
@@ -135,7 +135,6 @@ def measure(name: str, cases: list[str], runs: int) -> dict[str, Any]:
             print(f'{name:26} {case:20} hole {spread(found[case]["hole"])}  '
                   f'twice {spread(found[case]["twice"])}  '
                   f'(load {os.getloadavg()[0]:.1f})', flush=True)
-    return found
 
 
 def spread(numbers: list[float]) -> str:
@@ -172,10 +171,10 @@ def main() -> int:
                         'ours default,keepalived 1 s')
     parser.add_argument('--cases', default=','.join(FAULTS))
     options = parser.parse_args()
-    found = {}
+    found: dict[str, Any] = {}
     for name in options.systems.split(','):
-        found[name] = measure(
-            name.strip(), options.cases.split(','), options.runs)
+        found[name] = {}
+        measure(name, options.cases.split(','), options.runs, found[name])
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps({
             'unit': 's', 'load': round(os.getloadavg()[0], 1),

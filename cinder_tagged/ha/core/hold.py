@@ -156,8 +156,12 @@ def _consider_leaving(turn: Turn) -> None:
         _leave(turn, unfit)
     elif role.wish is not None:
         wish = role.wish
-        turn.set(wish=None)
         why = _refusal(turn, wish)
+        if why and turn.now < wish.until and wish.target in node.members:
+            # It may be fit in a moment: one slow answer of etcd is enough
+            # to make it unfit.
+            return
+        turn.set(wish=None)
         if why:
             turn.note('refused', why=why, target=wish.target)
         else:

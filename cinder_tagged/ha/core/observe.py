@@ -139,7 +139,8 @@ def observe(node: st.NodeState, seen: Observation,
             faults=node.faults | {f'gate of {role.name}: {seen.why}'})
     elif isinstance(seen, Operator):
         role = role.evolve(wish=st.Wish(
-            seen.target, seen.broadcast, 'asked for by the administrator'))
+            seen.target, seen.broadcast, 'asked for by the administrator',
+            now + 4 * node.timing.request))
     return put(node, role)
 
 
@@ -218,7 +219,8 @@ def _heard(node: st.NodeState, sender: str, message: messages.Message,
         role = role.evolve(handed_by=sender)
     elif isinstance(message, messages.Switch):
         role = role.evolve(wish=st.Wish(
-            message.target, message.broadcast, f'asked for by {sender}'))
+            message.target, message.broadcast, f'asked for by {sender}',
+            now + 4 * node.timing.request))
     elif isinstance(message, messages.Released):
         role = role.evolve(
             shut_seen=max(role.shut_seen, message.epoch), read_due=now)

@@ -58,6 +58,7 @@ class Wish:
     target: str
     broadcast: bool
     why: str
+    until: float = NEVER
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
