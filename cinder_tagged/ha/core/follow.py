@@ -96,6 +96,9 @@ def _take_in_turn(turn: Turn, why: str) -> None:
     if record.holder in ranks and not own:
         # It is heard, but it is the one whose role is free.
         ranks.remove(record.holder)
+    if node.me.node in node.council:
+        # Others learn of the loss later; nobody waits for them.
+        ranks = [name for name in ranks if name in node.council]
     rank = 0 if own else ranks.index(node.me.node)
     wait = rank * node.timing.stagger
     if node.me.node not in node.council:
