@@ -121,9 +121,9 @@ def once(system: Any, fault: Fault) -> tuple[float, float]:
     return judge.hole(near, begin, end), twice
 
 
-def measure(name: str, cases: list[str], runs: int,
-            found: dict[str, Any]) -> None:
-    """Run every case on one system."""
+def measure(name: str, cases: list[str], runs: int, found: dict[str, Any],
+            keep: Callable[[], None]) -> None:
+    """Run every case on one system; keep what was found after each."""
     with SYSTEMS[name]() as system:
         for case in cases:
             fault = FAULTS[case]
@@ -135,6 +135,7 @@ def measure(name: str, cases: list[str], runs: int,
             print(f'{name:26} {case:20} hole {spread(found[case]["hole"])}  '
                   f'twice {spread(found[case]["twice"])}  '
                   f'(load {os.getloadavg()[0]:.1f})', flush=True)
+            keep()
 
 
 def spread(numbers: list[float]) -> str:
@@ -172,14 +173,16 @@ def main() -> int:
     parser.add_argument('--cases', default=','.join(FAULTS))
     options = parser.parse_args()
     found: dict[str, Any] = {}
-    for name in options.systems.split(','):
-        found[name] = {}
-        measure(name, options.cases.split(','), options.runs, found[name])
+
+    def keep() -> None:
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps({
             'unit': 's', 'load': round(os.getloadavg()[0], 1),
-            'alone': {n: found[n] for n in found},
-            'cases': cases_of(found)}, indent=1) + '\n')
+            'alone': found, 'cases': cases_of(found)}, indent=1) + '\n')
+    for name in options.systems.split(','):
+        found[name] = {}
+        measure(name, options.cases.split(','), options.runs, found[name],
+                keep)
     twice = sum(sum(n['twice']) for name in found
                 if name.startswith('ours') for n in found[name].values())
     print(f'ours held twice in all runs together: {twice:.3f} s')
