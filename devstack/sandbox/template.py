@@ -29,6 +29,7 @@ _PACKAGES = ('keystone', 'cinder', 'glance', 'openstack-placement', 'nova',
              'alembic', 'sqlalchemy')
 _SOURCES = ('database.py', 'keystone.py', 'template.py')
 _SCHEMA_DEADLINE_S = 600
+_KEPT = 4
 
 
 class Template:
@@ -105,3 +106,11 @@ class Template:
                 fresh.rename(self.directory)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
+        self._prune()
+
+    def _prune(self) -> None:
+        """Remove all but the latest templates; each has 120 MB."""
+        templates = sorted(self.directory.parent.glob('template-*'),
+                           key=lambda path: path.stat().st_mtime)
+        for old in templates[:-_KEPT]:
+            shutil.rmtree(old, ignore_errors=True)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import os
 from pathlib import Path
 import secrets
+import shutil
 import sys
 import tempfile
 import threading
@@ -58,7 +59,12 @@ def new_sandbox(**settings: Any) -> Sandbox:
     """Start a sandbox of one's own; the caller stops it."""
     name = f'cinder-tagged-test-{secrets.token_hex(4)}'
     state = _TEMPORARY / name
-    return Sandbox.start(Settings(state, **settings), _say)
+    try:
+        return Sandbox.start(Settings(state, **settings), _say)
+    except BaseException:
+        # The error quotes the log that matters.
+        shutil.rmtree(state, ignore_errors=True)
+        raise
 
 
 class SandboxTestCase(base.BaseTestCase):
