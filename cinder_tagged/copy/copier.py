@@ -169,7 +169,7 @@ class Copier:
             fence.shut_out(client, ioctx, before,
                            (job.target, self._scratch))
             target_mod.remove(ioctx, self._scratch)
-        if not found:
+        elif not found:
             return
         if before is None and not job.replace:
             raise errors.CopyFailed(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The image that a copy is written to: looked at, made, sealed, removed."""
 
+import contextlib
 import logging
 import time
 from typing import Any
@@ -55,7 +56,7 @@ def seal(image: Any, snapshot: str) -> Found:
 def remove(ioctx: Any, name: str, deadline_s: float = _WATCH_S) -> bool:
     """Remove an image with its snapshots; one that is gone is fine.
 
-    Removing goes on where an earlier removal was cut short.
+    Traces of an image whose creation or removal was cut short go, too.
 
     :returns: False if clones stand on it; then it is in the RBD trash, or
         still in place when its snapshot has clones
@@ -64,7 +65,8 @@ def remove(ioctx: Any, name: str, deadline_s: float = _WATCH_S) -> bool:
     end = time.monotonic() + deadline_s
     while True:
         try:
-            _remove_snapshots(ioctx, name)
+            with contextlib.suppress(rbd.ImageNotFound):
+                _remove_snapshots(ioctx, name)
             rbd.RBD().remove(ioctx, name)
             return True
         except rbd.ImageNotFound:

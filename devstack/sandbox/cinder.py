@@ -31,6 +31,7 @@ TAGGED = {
     'scheduler_default_filters': 'AvailabilityZoneFilter,FeatureFilter,'
                                  'CapacityFilter,CapabilitiesFilter',
     'scheduler_default_weighers': 'FeatureWeigher',
+    'volume_manager': 'cinder_tagged.volume.manager.VolumeManager',
 }
 TAGGED_DRIVER = 'cinder_tagged.volume.driver.TaggedRBDDriver'
 STOCK_DRIVER = 'cinder.volume.drivers.rbd.RBDDriver'

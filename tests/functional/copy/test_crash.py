@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Copiers that are killed, paused, or lose their cluster."""
 
+import contextlib
 import os
 import random
 import signal
 import time
+
+import rbd
 
 from cinder_tagged.ceph.connection import Identity
 from cinder_tagged.ceph.connection import Timeouts
@@ -91,6 +94,23 @@ class CrashTest(base.CopyTestCase):
             self.seeds.sweep(gone=[self.name])
             self.assertEqual([], self.ours(self.second))
             self.assertNotIn(self.target, self._targets())
+
+    def test_killed_while_it_made_the_image(self):
+        worker = self._worker()
+        wait_until(lambda: self.entry(self.second).record, 60, 'begun')
+        worker.process.kill()
+        worker.process.wait(60)
+        with self.second.ioctx('volumes') as ioctx:
+            with contextlib.suppress(rbd.ImageNotFound, rbd.ImageBusy):
+                rbd.RBD().remove(ioctx, self.target)
+            with contextlib.suppress(rbd.ImageExists):
+                rbd.RBD().create(ioctx, self.target, base.MiB)
+            with rbd.Image(ioctx, self.target, read_only=True) as image:
+                header = f'rbd_header.{image.id()}'
+            # What is there of an image before its header is.
+            ioctx.remove_object(header)
+        self.seeds.ensure(self.original(self.source))
+        self._check_seed()
 
     def test_a_paused_copier_cannot_write_once_it_is_replaced(self):
         worker = self._worker()
