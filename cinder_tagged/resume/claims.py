@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Carry a message out only if its entry can be claimed."""
+
+from collections.abc import Callable
+from typing import Any
+
+from cinder import context as cinder_context
+from cinder import exception
+from cinder import objects
+from oslo_log import log as logging
+
+from cinder_tagged.resume.core import decide
+from cinder_tagged.resume.core.decide import State
+from cinder_tagged.resume.core.operations import Operation
+from cinder_tagged.resume.core.operations import OPERATIONS
+from cinder_tagged.resume.incarnation import Life
+
+LOG = logging.getLogger(__name__)
+
+
+def status_of(operation: Operation, resource_id: str) -> str | None:
+    """Return the resource's status in the database; None if it is gone."""
+    kind = (objects.Volume if operation.resource == 'volume'
+            else objects.Snapshot)
+    try:
+        return str(kind.get_by_id(cinder_context.get_admin_context(),
+                                  resource_id).status)
+    except exception.NotFound:
+        return None
+
+
+def run(life: Life, method: str, resource_id: str, state: State,
+        work: Callable[[], Any],
+        after: Callable[[int, str | None], None]) -> Any:
+    """Claim, work, settle.
+
+    :param state: what the entry becomes while this service works on it
+    :param after: told the entry's id, and the resource's status where the
+        work is not over yet (None otherwise), to settle the entry
+    """
+    operation = OPERATIONS[method]
+    entry, known = life.journal.claim(method, resource_id, life.id, state,
+                                      life.queue)
+    status = None if entry else status_of(operation, resource_id)
+    if not decide.may_run(entry is not None, known, status, operation):
+        LOG.info('Dropped a message to %s of %s: %s.', method, resource_id,
+                 'another service works on it' if known
+                 else f'its work has ended ({status or "it is gone"})')
+        return None
+    if entry is None:
+        return work()
+    try:
+        return work()
+    finally:
+        status = status_of(operation, resource_id)
+        after(entry, status if status in operation.in_flight else None)

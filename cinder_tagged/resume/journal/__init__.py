@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The journal of casts and of the processes that work on them."""
+
+from cinder_tagged.resume.journal.store import Entry
+from cinder_tagged.resume.journal.store import Fenced
+from cinder_tagged.resume.journal.store import Incarnation
+from cinder_tagged.resume.journal.store import Journal
+
+__all__ = ['Entry', 'Fenced', 'Incarnation', 'Journal']

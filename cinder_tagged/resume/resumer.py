@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Looks for work that was left behind, and has it done again.
+
+Runs in every scheduler and volume service: each takes what belongs to its
+own queue, a few at a time, so that a dead node's work spreads over those who
+live.
+"""
+
+from concurrent import futures
+import threading
+import time
+from typing import Any, Protocol
+
+from oslo_config import cfg
+from oslo_log import log as logging
+
+from cinder_tagged.resume.core import decide as decide_mod
+from cinder_tagged.resume.core.decide import State
+from cinder_tagged.resume.core.decide import Verdict
+from cinder_tagged.resume.core.operations import OPERATIONS
+from cinder_tagged.resume import fence
+from cinder_tagged.resume.incarnation import Life
+from cinder_tagged.resume.journal import Entry
+from cinder_tagged.resume import work
+
+CONF = cfg.CONF
+LOG = logging.getLogger(__name__)
+
+
+class Worker(Protocol):
+    """What a service offers: to do one entry again."""
+
+    state: State
+
+    def redo(self, entry: Entry, resource: Any) -> None:
+        """Do the work of an entry that is claimed; raise if it failed."""
+
+    def reach(self, fsid: str, use: Any) -> None:
+        """Use a client of a cluster; LookupError if there is no way."""
+
+
+class Resumer:
+    """The loop of one service process."""
+
+    def __init__(self, life: Life, worker: Worker):
+        self._life = life
+        self._worker = worker
+        self._pool = futures.ThreadPoolExecutor(
+            CONF.resume.concurrency, thread_name_prefix='resume')
+        self._busy: set[int] = set()
+        self._lock = threading.Lock()
+        self.resumed = 0
+        self.failed = 0
+
+    def start(self) -> None:
+        threading.Thread(target=self._loop, daemon=True,
+                         name='resume-look').start()
+
+    def _loop(self) -> None:
+        while True:
+            try:
+                self.bury()
+                self.look()
+            except Exception:
+                LOG.exception('The journal could not be looked through.')
+            time.sleep(CONF.resume.poll)
+
+    def bury(self) -> None:
+        """Fence who gives no sign of life; cut off who is fenced."""
+        journal = self._life.journal
+        gone = []
+        for other in journal.incarnations():
+            if other.id == self._life.id:
+                continue
+            if other.cut_at is not None:
+                gone.append(other.id)
+                continue
+            silent = time.time() - other.seen_at
+            limit = CONF.resume.dead_after
+            if other.fenced_at is None and limit and silent > limit:
+                journal.fence(other.id, f'no sign of life for {silent:.1f} s')
+            elif other.fenced_at is None:
+                continue
+            fence.cut(journal, other, self._worker.reach)
+        journal.forget(gone)
+
+    def look(self) -> None:
+        """Take what can be taken, up to the number of free hands."""
+        free = CONF.resume.concurrency - len(self._busy)
+        if free <= 0:
+            return
+        entries = self._life.journal.left_behind(
+            time.time() - CONF.resume.lost_after, free + len(self._busy),
+            self._life.queue)
+        for entry in entries:
+            if entry.id not in self._busy:
+                self._judge(entry)
+
+    def _judge(self, entry: Entry) -> None:
+        resource = work.resource_of(entry)
+        decision = decide_mod.decide(
+            decide_mod.Facts(
+                OPERATIONS[entry.method], entry.state,
+                owner_fenced=entry.owner is not None,
+                age=time.time() - entry.changed_at,
+                attempts=entry.attempts,
+                status=resource.status if resource else None,
+                image_status=(work.image_status(entry) if resource
+                              else None)),
+            lost_after=CONF.resume.lost_after,
+            max_attempts=CONF.resume.max_attempts)
+        if decision.verdict is Verdict.LEAVE:
+            return
+        if not self._life.journal.take_over(
+                entry, self._life.id, self._worker.state, self._life.queue):
+            return  # another was quicker
+        with self._lock:
+            self._busy.add(entry.id)
+        self._pool.submit(self._settle, entry, resource, decision)
+
+    def _settle(self, entry: Entry, resource: Any,
+                decision: decide_mod.Decision) -> None:
+        try:
+            if decision.verdict is Verdict.REDO:
+                LOG.warning('Doing %s of %s again (attempt %d): %s.',
+                            entry.method, entry.resource_id,
+                            entry.attempts + 1, decision.reason)
+                self._worker.redo(entry, resource)
+                self.resumed += 1
+                LOG.info('%s of %s was resumed %.1f s after it was asked '
+                         'for.', entry.method, entry.resource_id,
+                         time.time() - entry.created_at)
+            elif decision.verdict is Verdict.FAIL:
+                work.give_up(entry, resource, decision.reason)
+                self.failed += 1
+                self._life.journal.close(entry.id, self._life.id)
+            else:
+                LOG.info('%s of %s has ended: %s.', entry.method,
+                         entry.resource_id, decision.reason)
+                self._life.journal.close(entry.id, self._life.id)
+        except Exception:
+            LOG.exception('%s of %s could not be resumed now.', entry.method,
+                          entry.resource_id)
+            self._life.journal.put_back(entry.id, self._life.id)
+        finally:
+            with self._lock:
+                self._busy.discard(entry.id)

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cinder's scheduler manager with a journal; set as ``scheduler_manager``."""
+
+from collections.abc import Callable
+from typing import Any
+
+from cinder.objects import base as objects_base
+from cinder.scheduler import manager
+
+from cinder_tagged.resume import claims
+from cinder_tagged.resume.core.decide import State
+from cinder_tagged.resume.core.operations import OPERATIONS
+from cinder_tagged.resume import database
+from cinder_tagged.resume.incarnation import Life
+from cinder_tagged.resume.journal import Entry
+from cinder_tagged.resume.resumer import Resumer
+from cinder_tagged.resume import secrets
+from cinder_tagged.resume import work
+
+
+class SchedulerManager(manager.SchedulerManager):
+    """Claims what it schedules, and schedules what dead peers left."""
+
+    state = State.SCHEDULING
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self._life: Life | None = None
+
+    def init_host_with_rpc(self) -> None:
+        secrets.check()
+        self._life = Life(database.open_journal(), 'cinder-scheduler',
+                          self.host, None)
+        self._life.begin()
+        super().init_host_with_rpc()
+        Resumer(self._life, self).start()
+
+    def reach(self, fsid: str, use: Callable[[Any], Any]) -> None:
+        raise LookupError(fsid)
+
+    def redo(self, entry: Entry, resource: Any) -> None:
+        """Schedule it again, or leave it to the queue it was sent to."""
+        assert self._life is not None
+        volume = getattr(resource, 'volume', resource)
+        if volume.host:
+            # Chosen before: the cast may have been lost, the choice stands.
+            self._life.journal.put_back(entry.id, self._life.id,
+                                        volume.service_topic_queue)
+            return
+        ctxt = work.context_of(entry)
+        arguments = work.arguments_of(entry, ctxt)
+        operation = OPERATIONS[entry.method]
+        work.reset(operation, resource)
+        arguments[operation.resource] = resource
+        getattr(super(), entry.method)(ctxt, **arguments)
+        self._settle(entry.id, claims.status_of(operation, resource.id)
+                     if claims.status_of(operation, resource.id)
+                     in operation.in_flight else None)
+
+    def _settle(self, entry: int, unfinished: str | None) -> None:
+        assert self._life is not None
+        if unfinished:
+            self._life.journal.hand_on(entry, self._life.id)
+        else:
+            self._life.journal.close(entry, self._life.id)
+
+    def _claimed(self, method: str, resource: objects_base.CinderObject,
+                 run: Callable[[], Any]) -> Any:
+        if self._life is None:
+            return run()
+        return claims.run(self._life, method, resource.id, self.state, run,
+                          self._settle)
+
+    def create_volume(self, context: Any, volume: Any, *args: Any,
+                      **kwargs: Any) -> Any:
+        parent = super()
+        return self._claimed(
+            'create_volume', volume,
+            lambda: parent.create_volume(context, volume, *args, **kwargs))
+
+    def create_snapshot(self, ctxt: Any, volume: Any, snapshot: Any,
+                        *args: Any, **kwargs: Any) -> Any:
+        parent = super()
+        return self._claimed(
+            'create_snapshot', snapshot,
+            lambda: parent.create_snapshot(ctxt, volume, snapshot, *args,
+                                           **kwargs))
+
+    def extend_volume(self, context: Any, volume: Any, *args: Any,
+                      **kwargs: Any) -> Any:
+        parent = super()
+        return self._claimed(
+            'extend_volume', volume,
+            lambda: parent.extend_volume(context, volume, *args, **kwargs))
+
+    def retype(self, context: Any, volume: Any, *args: Any,
+               **kwargs: Any) -> Any:
+        parent = super()
+        return self._claimed(
+            'retype', volume,
+            lambda: parent.retype(context, volume, *args, **kwargs))

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cinder's volume manager with a journal; set as ``volume_manager``."""
+
+from collections.abc import Callable
+import threading
+from typing import Any
+
+from cinder import context as cinder_context
+from cinder import objects
+from cinder.volume import manager
+
+from cinder_tagged.resume import claims
+from cinder_tagged.resume.core.decide import State
+from cinder_tagged.resume.core.operations import OPERATIONS
+from cinder_tagged.resume import database
+from cinder_tagged.resume.incarnation import Life
+from cinder_tagged.resume.journal import Entry
+from cinder_tagged.resume.resumer import Resumer
+from cinder_tagged.resume import secrets
+from cinder_tagged.resume import work
+
+
+class VolumeManager(manager.VolumeManager):
+    """Claims what it works on, and takes over what dead peers left."""
+
+    state = State.RUNNING
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self._life: Life | None = None
+        self._redoing = threading.local()
+
+    # -- life -----------------------------------------------------------------
+
+    def init_host(self, added_to_cluster: Any = None, **kwargs: Any) -> None:
+        secrets.check()
+        self._life = Life(database.open_journal(), 'cinder-volume',
+                          self.host, self.service_topic_queue)
+        # On record before the driver connects: each client of a cluster is
+        # written down before it is used.
+        self._life.begin()
+        super().init_host(added_to_cluster=added_to_cluster, **kwargs)
+
+    def init_host_with_rpc(self) -> None:
+        super().init_host_with_rpc()
+        assert self._life is not None
+        Resumer(self._life, self).start()
+
+    def _do_cleanup(self, ctxt: Any, vo_resource: Any) -> bool:
+        """Leave journalled work to the resumer instead of failing it."""
+        assert self._life is not None
+        if any(e.resource_id == vo_resource.id
+               for e in self._life.journal.entries()):
+            return True
+        return bool(super()._do_cleanup(ctxt, vo_resource))
+
+    # -- doing it again -------------------------------------------------------
+
+    def reach(self, fsid: str, use: Callable[[Any], Any]) -> None:
+        self.driver.use_cluster(fsid, use)
+
+    def redo(self, entry: Entry, resource: Any) -> None:
+        assert self._life is not None
+        operation = OPERATIONS[entry.method]
+        ctxt = work.context_of(entry)
+        arguments = work.arguments_of(entry, ctxt)
+        work.clear_leftovers(operation, resource, self.driver)
+        work.reset(operation, resource)
+        if operation.resource in arguments:
+            arguments[operation.resource] = resource
+        resource._context = ctxt.elevated()
+        self._redoing.entry = entry.id
+        try:
+            getattr(self, f'_redo_{entry.method}', self._redo_same)(
+                entry.method, ctxt, arguments)
+        finally:
+            self._redoing.entry = None
+            self._settle(entry.id, claims.status_of(operation, resource.id)
+                         in operation.in_flight or None)
+
+    def _redo_same(self, method: str, ctxt: Any,
+                   arguments: dict[str, Any]) -> None:
+        getattr(super(), method)(ctxt, **arguments)
+
+    def _redo_create_volume(self, method: str, ctxt: Any,
+                            arguments: dict[str, Any]) -> None:
+        super().create_volume(
+            ctxt, arguments['volume'],
+            request_spec=arguments['request_spec'],
+            filter_properties=dict(arguments['filter_properties'] or {}))
+
+    def _redo_create_snapshot(self, method: str, ctxt: Any,
+                              arguments: dict[str, Any]) -> None:
+        super().create_snapshot(ctxt, arguments['snapshot'])
+
+    def _redo_extend_volume(self, method: str, ctxt: Any,
+                            arguments: dict[str, Any]) -> None:
+        super().extend_volume(ctxt, arguments['volume'],
+                              arguments['new_size'],
+                              arguments['reservations'])
+
+    def _settle(self, entry: int, unfinished: Any) -> None:
+        assert self._life is not None
+        if unfinished:
+            # Cinder sends it to another backend, by way of the scheduler.
+            self._life.journal.put_back(entry, self._life.id)
+        else:
+            self._life.journal.close(entry, self._life.id)
+
+    # -- messages -------------------------------------------------------------
+
+    def _claimed(self, method: str, resource_id: str,
+                 run: Callable[[], Any]) -> Any:
+        if self._life is None or getattr(self._redoing, 'entry', None):
+            return run()
+        return claims.run(self._life, method, resource_id, self.state, run,
+                          self._settle)
+
+    def create_volume(self, context: cinder_context.RequestContext,
+                      volume: objects.Volume, *args: Any,
+                      **kwargs: Any) -> Any:
+        parent = super()
+        return self._claimed(
+            'create_volume', volume.id,
+            lambda: parent.create_volume(context, volume, *args, **kwargs))
+
+    def delete_volume(self, context: cinder_context.RequestContext,
+                      volume: objects.Volume, *args: Any,
+                      **kwargs: Any) -> Any:
+        parent = super()
+        return self._claimed(
+            'delete_volume', volume.id,
+            lambda: parent.delete_volume(context, volume, *args, **kwargs))
+
+    def create_snapshot(self, context: cinder_context.RequestContext,
+                        snapshot: objects.Snapshot) -> Any:
+        parent = super()
+        return self._claimed(
+            'create_snapshot', snapshot.id,
+            lambda: parent.create_snapshot(context, snapshot))
+
+    def delete_snapshot(self, context: cinder_context.RequestContext,
+                        snapshot: objects.Snapshot, *args: Any,
+                        **kwargs: Any) -> Any:
+        parent = super()
+        return self._claimed(
+            'delete_snapshot', snapshot.id,
+            lambda: parent.delete_snapshot(context, snapshot, *args,
+                                           **kwargs))
+
+    def extend_volume(self, context: cinder_context.RequestContext,
+                      volume: objects.Volume, *args: Any,
+                      **kwargs: Any) -> Any:
+        parent = super()
+        return self._claimed(
+            'extend_volume', volume.id,
+            lambda: parent.extend_volume(context, volume, *args, **kwargs))
+
+    def copy_volume_to_image(self, context: cinder_context.RequestContext,
+                             volume_id: str, *args: Any,
+                             **kwargs: Any) -> Any:
+        parent = super()
+        return self._claimed(
+            'copy_volume_to_image', volume_id,
+            lambda: parent.copy_volume_to_image(context, volume_id, *args,
+                                                **kwargs))
+
+    def retype(self, context: cinder_context.RequestContext,
+               volume: objects.Volume, *args: Any, **kwargs: Any) -> Any:
+        parent = super()
+        return self._claimed(
+            'retype', volume.id,
+            lambda: parent.retype(context, volume, *args, **kwargs))

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Doing journalled work again, and ending what cannot be done again."""
+
+from collections.abc import Callable
+from typing import Any
+
+from cinder import context as cinder_context
+from cinder import exception
+from cinder.image import glance
+from cinder.message import api as message_api
+from cinder.message import message_field
+from cinder import objects
+from cinder.objects import base as objects_base
+from cinder import quota
+from oslo_log import log as logging
+
+from cinder_tagged.resume.core.operations import Operation
+from cinder_tagged.resume.core.operations import OPERATIONS
+from cinder_tagged.resume.journal import Entry
+from cinder_tagged.resume import secrets
+
+LOG = logging.getLogger(__name__)
+QUOTAS = quota.QUOTAS
+
+_ACTIONS = {
+    'create_volume': message_field.Action.SCHEDULE_ALLOCATE_VOLUME,
+    'create_snapshot': message_field.Action.SNAPSHOT_CREATE,
+    'delete_snapshot': message_field.Action.SNAPSHOT_DELETE,
+    'extend_volume': message_field.Action.EXTEND_VOLUME,
+    'copy_volume_to_image': message_field.Action.COPY_VOLUME_TO_IMAGE,
+}
+_ERROR = {
+    'create_volume': 'error', 'delete_volume': 'error_deleting',
+    'create_snapshot': 'error', 'delete_snapshot': 'error_deleting',
+    'extend_volume': 'error_extending',
+}
+
+
+def resource_of(entry: Entry) -> Any | None:
+    """Return the volume or snapshot that an entry is about, if it is."""
+    kind = (objects.Volume
+            if OPERATIONS[entry.method].resource == 'volume'
+            else objects.Snapshot)
+    try:
+        return kind.get_by_id(cinder_context.get_admin_context(),
+                              entry.resource_id)
+    except exception.NotFound:
+        return None
+
+
+def context_of(entry: Entry) -> cinder_context.RequestContext:
+    """Return the context of the user who asked."""
+    values = dict(entry.message['context'])
+    values['auth_token'] = secrets.unseal(entry.token)
+    return cinder_context.RequestContext.from_dict(values)
+
+
+def arguments_of(entry: Entry,
+                 ctxt: cinder_context.RequestContext) -> dict[str, Any]:
+    """Return the arguments of the cast, as the service would get them."""
+    serializer = objects_base.CinderObjectSerializer()
+    return {name: serializer.deserialize_entity(ctxt, value)
+            for name, value in entry.message['arguments'].items()}
+
+
+def image_status(entry: Entry) -> str | None:
+    """Return the status of the image that an upload fills.
+
+    None where the entry is no upload.
+    """
+    if entry.method != 'copy_volume_to_image':
+        return None
+    image_id = entry.message['arguments']['image_meta']['id']
+    try:
+        return str(glance.get_default_image_service().show(
+            context_of(entry), image_id)['status'])
+    except exception.ImageNotFound:
+        return 'gone'
+
+
+def clear_leftovers(operation: Operation, resource: Any,
+                    driver: Any) -> None:
+    """Remove what a dead worker may have left on the cluster.
+
+    The name of what it made is known from the resource's id, and nobody
+    uses it: its status says that it was never finished.
+    """
+    if operation.leaves == 'image':
+        driver.delete_volume(resource)
+    elif operation.leaves == 'snapshot':
+        driver.delete_snapshot(resource)
+
+
+def reset(operation: Operation, resource: Any) -> None:
+    """Put the resource back to where the operation starts."""
+    if resource.status != operation.restart:
+        resource.status = operation.restart
+        resource.save()
+
+
+def give_up(entry: Entry, resource: Any, why: str) -> None:
+    """End an entry in one clear error; quota and statuses put right."""
+    ctxt = context_of(entry)
+    admin = cinder_context.get_admin_context()
+    if entry.method in _ERROR:
+        resource.status = _ERROR[entry.method]
+        resource.save()
+    elif entry.method == 'copy_volume_to_image':
+        _give_up_upload(entry, ctxt, resource)
+    else:
+        resource.status = resource.previous_status or 'available'
+        resource.migration_status = None
+        resource.save()
+    arguments = arguments_of(entry, ctxt)
+    spec = arguments.get('request_spec') or {}
+    for reservations in (arguments.get('reservations'),
+                         spec.get('quota_reservations'),
+                         spec.get('old_reservations')):
+        if reservations:
+            QUOTAS.rollback(admin, reservations,
+                            project_id=resource.project_id)
+    message_api.API().create(
+        ctxt, _ACTIONS.get(entry.method,
+                           message_field.Action.SCHEDULE_ALLOCATE_VOLUME),
+        resource_type=(message_field.Resource.VOLUME
+                       if OPERATIONS[entry.method].resource == 'volume'
+                       else message_field.Resource.VOLUME_SNAPSHOT),
+        resource_uuid=entry.resource_id)
+    LOG.error('%s of %s cannot be resumed and ends in error: %s.',
+              entry.method, entry.resource_id, why)
+
+
+def _give_up_upload(entry: Entry, ctxt: cinder_context.RequestContext,
+                    volume: Any) -> None:
+    volume.status = 'in-use' if volume.volume_attachment else 'available'
+    volume.save()
+    image_id = entry.message['arguments']['image_meta']['id']
+    try:
+        glance.get_default_image_service().delete(ctxt, image_id)
+    except exception.CinderException as error:
+        LOG.warning('The unfinished image %s stays: %s', image_id, error)
+
+
+Run = Callable[..., Any]
