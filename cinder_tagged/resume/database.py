@@ -65,7 +65,7 @@ def install_fence(incarnation: str,
     engine = cinder_db.get_engine()
     share = (' LOCK IN SHARE MODE' if engine.dialect.name == 'mysql' else '')
     question = ('SELECT fenced_at, why FROM cinder_tagged_incarnations '
-                f"WHERE id = '{incarnation}'{share}")  # noqa: S608 - a UUID
+                f"WHERE id = '{incarnation}'{share}")
 
     @sa.event.listens_for(engine, 'before_cursor_execute')
     def note_writes(connection: Any, cursor: Any, statement: str,

@@ -9,19 +9,20 @@ live.
 from concurrent import futures
 import threading
 import time
-from typing import Any, Protocol
+from typing import Any
+from typing import Protocol
 
 from oslo_config import cfg
 from oslo_log import log as logging
 
+from cinder_tagged.resume import fence
+from cinder_tagged.resume import work
 from cinder_tagged.resume.core import decide as decide_mod
 from cinder_tagged.resume.core.decide import State
 from cinder_tagged.resume.core.decide import Verdict
 from cinder_tagged.resume.core.operations import OPERATIONS
-from cinder_tagged.resume import fence
 from cinder_tagged.resume.incarnation import Life
 from cinder_tagged.resume.journal import Entry
-from cinder_tagged.resume import work
 
 CONF = cfg.CONF
 LOG = logging.getLogger(__name__)

@@ -8,14 +8,14 @@ from cinder.objects import base as objects_base
 from cinder.scheduler import manager
 
 from cinder_tagged.resume import claims
+from cinder_tagged.resume import database
+from cinder_tagged.resume import secrets
+from cinder_tagged.resume import work
 from cinder_tagged.resume.core.decide import State
 from cinder_tagged.resume.core.operations import OPERATIONS
-from cinder_tagged.resume import database
 from cinder_tagged.resume.incarnation import Life
 from cinder_tagged.resume.journal import Entry
 from cinder_tagged.resume.resumer import Resumer
-from cinder_tagged.resume import secrets
-from cinder_tagged.resume import work
 
 
 class SchedulerManager(manager.SchedulerManager):
@@ -27,24 +27,30 @@ class SchedulerManager(manager.SchedulerManager):
         super().__init__(*args, **kwargs)
         self._life: Life | None = None
 
+    @property
+    def life(self) -> Life:
+        """This process in the journal, from init_host on."""
+        if self._life is None:
+            raise RuntimeError('the service was not initialised')
+        return self._life
+
     def init_host_with_rpc(self) -> None:
         secrets.check()
         self._life = Life(database.open_journal(), 'cinder-scheduler',
                           self.host, None)
-        self._life.begin()
+        self.life.begin()
         super().init_host_with_rpc()
-        Resumer(self._life, self).start()
+        Resumer(self.life, self).start()
 
     def reach(self, fsid: str, use: Callable[[Any], Any]) -> None:
         raise LookupError(fsid)
 
     def redo(self, entry: Entry, resource: Any) -> None:
         """Schedule it again, or leave it to the queue it was sent to."""
-        assert self._life is not None
         volume = getattr(resource, 'volume', resource)
         if volume.host:
             # Chosen before: the cast may have been lost, the choice stands.
-            self._life.journal.put_back(entry.id, self._life.id,
+            self.life.journal.put_back(entry.id, self.life.id,
                                         volume.service_topic_queue)
             return
         ctxt = work.context_of(entry)
@@ -58,11 +64,10 @@ class SchedulerManager(manager.SchedulerManager):
                      in operation.in_flight else None)
 
     def _settle(self, entry: int, unfinished: str | None) -> None:
-        assert self._life is not None
         if unfinished:
-            self._life.journal.hand_on(entry, self._life.id)
+            self.life.journal.hand_on(entry, self.life.id)
         else:
-            self._life.journal.close(entry, self._life.id)
+            self.life.journal.close(entry, self.life.id)
 
     def _claimed(self, method: str, resource: objects_base.CinderObject,
                  run: Callable[[], Any]) -> Any:

@@ -10,14 +10,14 @@ from cinder import objects
 from cinder.volume import manager
 
 from cinder_tagged.resume import claims
+from cinder_tagged.resume import database
+from cinder_tagged.resume import secrets
+from cinder_tagged.resume import work
 from cinder_tagged.resume.core.decide import State
 from cinder_tagged.resume.core.operations import OPERATIONS
-from cinder_tagged.resume import database
 from cinder_tagged.resume.incarnation import Life
 from cinder_tagged.resume.journal import Entry
 from cinder_tagged.resume.resumer import Resumer
-from cinder_tagged.resume import secrets
-from cinder_tagged.resume import work
 
 
 class VolumeManager(manager.VolumeManager):
@@ -30,6 +30,13 @@ class VolumeManager(manager.VolumeManager):
         self._life: Life | None = None
         self._redoing = threading.local()
 
+    @property
+    def life(self) -> Life:
+        """This process in the journal, from init_host on."""
+        if self._life is None:
+            raise RuntimeError('the service was not initialised')
+        return self._life
+
     # -- life -----------------------------------------------------------------
 
     def init_host(self, added_to_cluster: Any = None, **kwargs: Any) -> None:
@@ -38,19 +45,17 @@ class VolumeManager(manager.VolumeManager):
                           self.host, self.service_topic_queue)
         # On record before the driver connects: each client of a cluster is
         # written down before it is used.
-        self._life.begin()
+        self.life.begin()
         super().init_host(added_to_cluster=added_to_cluster, **kwargs)
 
     def init_host_with_rpc(self) -> None:
         super().init_host_with_rpc()
-        assert self._life is not None
-        Resumer(self._life, self).start()
+        Resumer(self.life, self).start()
 
     def _do_cleanup(self, ctxt: Any, vo_resource: Any) -> bool:
         """Leave journalled work to the resumer instead of failing it."""
-        assert self._life is not None
         if any(e.resource_id == vo_resource.id
-               for e in self._life.journal.entries()):
+               for e in self.life.journal.entries()):
             return True
         return bool(super()._do_cleanup(ctxt, vo_resource))
 
@@ -60,7 +65,6 @@ class VolumeManager(manager.VolumeManager):
         self.driver.use_cluster(fsid, use)
 
     def redo(self, entry: Entry, resource: Any) -> None:
-        assert self._life is not None
         operation = OPERATIONS[entry.method]
         ctxt = work.context_of(entry)
         arguments = work.arguments_of(entry, ctxt)
@@ -100,12 +104,11 @@ class VolumeManager(manager.VolumeManager):
                               arguments['reservations'])
 
     def _settle(self, entry: int, unfinished: Any) -> None:
-        assert self._life is not None
         if unfinished:
             # Cinder sends it to another backend, by way of the scheduler.
-            self._life.journal.put_back(entry, self._life.id)
+            self.life.journal.put_back(entry, self.life.id)
         else:
-            self._life.journal.close(entry, self._life.id)
+            self.life.journal.close(entry, self.life.id)
 
     # -- messages -------------------------------------------------------------
 

@@ -6,18 +6,18 @@ from typing import Any
 
 from cinder import context as cinder_context
 from cinder import exception
+from cinder import objects
+from cinder import quota
 from cinder.image import glance
 from cinder.message import api as message_api
 from cinder.message import message_field
-from cinder import objects
 from cinder.objects import base as objects_base
-from cinder import quota
 from oslo_log import log as logging
 
+from cinder_tagged.resume import secrets
 from cinder_tagged.resume.core.operations import Operation
 from cinder_tagged.resume.core.operations import OPERATIONS
 from cinder_tagged.resume.journal import Entry
-from cinder_tagged.resume import secrets
 
 LOG = logging.getLogger(__name__)
 QUOTAS = quota.QUOTAS
