@@ -19,6 +19,11 @@ Native = Callable[[Any], Any]
 # EIO is what a keyring file that cannot be parsed gives.
 _REFUSALS = (errno.EPERM, errno.EACCES, errno.EINVAL, errno.ENOENT,
              errno.EOPNOTSUPP, errno.EIO)
+#: Told of every client that has connected, before it is used; one that raises
+#: keeps it from being used. The journal writes down addresses here, so that a
+#: dead process's clients can be cut off.
+observers: list[Callable[[Any], None]] = []
+
 _NO_FSID = '00000000-0000-0000-0000-000000000000'
 
 
@@ -106,7 +111,17 @@ def open_client(identity: Identity, native: Native = unchanged) -> Any:
     except BaseException:
         client.shutdown()
         raise
+    _tell_observers(client)
     return client
+
+
+def _tell_observers(client: Any) -> None:
+    try:
+        for observer in observers:
+            observer(client)
+    except BaseException:
+        client.shutdown()
+        raise
 
 
 def open_ioctx(client: Any, pool: str) -> Any:

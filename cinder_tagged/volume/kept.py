@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cinder's RBD driver over kept connections, with a limit on every call."""
 
+from collections.abc import Callable
 import logging
 import sys
 from typing import Any
@@ -38,6 +39,16 @@ class KeptConnections(cinder_rbd.RBDDriver):  # type: ignore[misc]
     def _disconnect_from_rados(self, client: Any, ioctx: Any) -> None:
         # Called while the error that ended the use, if any, is handled.
         self.access.disconnect(client, ioctx, sys.exc_info()[1])
+
+    def use_cluster(self, fsid: str, use: Callable[[Any], None]) -> None:
+        """Call ``use`` with a connected client of a cluster.
+
+        :raises LookupError: it is not the cluster of this backend
+        """
+        if fsid != self._get_fsid():
+            raise LookupError(fsid)
+        with cinder_rbd.RADOSClient(self) as client:
+            use(client.cluster)
 
     def _get_fsid(self) -> str:
         return self.access.fsid()

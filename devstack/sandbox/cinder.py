@@ -33,6 +33,14 @@ TAGGED = {
     'scheduler_default_weighers': 'FeatureWeigher',
     'volume_manager': 'cinder_tagged.volume.manager.VolumeManager',
 }
+# How requests survive the death of the service that works on them.
+JOURNAL = {
+    'volume_api_class': 'cinder_tagged.resume.api.API',
+    'volume_manager': 'cinder_tagged.resume.volume_manager.VolumeManager',
+    'scheduler_manager':
+        'cinder_tagged.resume.scheduler_manager.SchedulerManager',
+}
+VOLUME_CLUSTER = 'sandbox-cluster'
 TAGGED_DRIVER = 'cinder_tagged.volume.driver.TaggedRBDDriver'
 STOCK_DRIVER = 'cinder.volume.drivers.rbd.RBDDriver'
 
@@ -79,6 +87,8 @@ class CinderConf:
         }
         if not settings.stock:
             default |= TAGGED
+        if settings.journal:
+            default |= JOURNAL
         return {
             'DEFAULT': default,
             'database': {'connection': layout.database_url('cinder')},
@@ -223,7 +233,7 @@ class CinderSchedulers(CinderDaemons):
 
 
 class CinderVolume(CinderDaemons):
-    """The volume service, which forks one process per backend."""
+    """The volume services; each forks one process per backend."""
 
     name = 'cinder-volume'
 
@@ -232,25 +242,54 @@ class CinderVolume(CinderDaemons):
         super().__init__(layout, conf, database)
         self.needs = ('database', 'message bus',
                       *(b.name for b in layout.settings.backends))
-        self.service = self._daemon('cinder-volume', 'cinder-volume')
+        nodes = layout.settings.storage_nodes
+        if nodes == 1:
+            self.nodes = {HOST: self._daemon('cinder-volume',
+                                             'cinder-volume')}
+        else:
+            self.nodes = {
+                f'{HOST}-{n}': self._daemon(
+                    'cinder-volume', f'cinder-volume-{n}',
+                    layout.state / 'cinder' / f'volume-{n}.conf')
+                for n in range(1, nodes + 1)}
+
+    @property
+    def service(self) -> Service:
+        """The first, or only, volume service."""
+        return next(iter(self.nodes.values()))
 
     @property
     def services(self) -> Sequence[Service]:
-        return (self.service,)
+        return tuple(self.nodes.values())
+
+    def configure(self) -> None:
+        self.conf.write()
+        if len(self.nodes) > 1:
+            for number, host in enumerate(self.nodes, 1):
+                self.layout.write_conf(
+                    f'cinder/volume-{number}.conf',
+                    {'DEFAULT': {'host': host, 'cluster': VOLUME_CLUSTER}})
 
     def start(self) -> None:
-        self.service.start()
-        wanted = {f'{HOST}@{backend.name}'
+        for service in self.services:
+            service.start()
+        for host, service in self.nodes.items():
+            service.wait_ready(partial(self._all_up, host),
+                               _START_DEADLINE_S)
+
+    def _all_up(self, host: str) -> bool:
+        wanted = {f'{host}@{backend.name}'
                   for backend in self.layout.settings.backends}
-        self.service.wait_ready(
-            lambda: wanted <= self.hosts_up('cinder-volume'),
-            _START_DEADLINE_S)
+        return wanted <= self.hosts_up('cinder-volume')
 
 
 def wait_for_pools(pools: Callable[[], Sequence[str]],
-                   backends: Sequence[Backend]) -> None:
-    """Wait until the scheduler knows the capacity of every backend."""
-    wanted = {f'{HOST}@{backend.name}#{backend.name}'
+                   backends: Sequence[Backend], host: str = HOST) -> None:
+    """Wait until the scheduler knows the capacity of every backend.
+
+    :param host: of the volume service, or the cluster of several.
+    """
+    wanted = {f'{host}@{backend.name}#{backend.name}'
               for backend in backends}
     wait_until(lambda: wanted <= set(pools()), _START_DEADLINE_S,
                'all backends known to the scheduler', interval=0.3)

@@ -18,6 +18,8 @@ from devstack.sandbox.cinder import CinderApi
 from devstack.sandbox.cinder import CinderConf
 from devstack.sandbox.cinder import CinderSchedulers
 from devstack.sandbox.cinder import CinderVolume
+from devstack.sandbox.cinder import HOST
+from devstack.sandbox.cinder import VOLUME_CLUSTER
 from devstack.sandbox.cinder import wait_for_pools
 from devstack.sandbox.database import Database
 from devstack.sandbox.glance import Glance
@@ -155,7 +157,9 @@ class Sandbox:
                        for _ in range(self.settings.schedulers)]
             return list(set.intersection(*answers))
 
-        wait_for_pools(pools, self.settings.backends)
+        wait_for_pools(
+            pools, self.settings.backends,
+            HOST if self.settings.storage_nodes == 1 else VOLUME_CLUSTER)
 
     def _write_clouds(self) -> None:
         clouds = {

@@ -52,6 +52,9 @@ class Settings:
     :param stock: Cinder's own RBD driver, filters and weighers instead
         of this project's, for comparison.
     :param schedulers: how many cinder-scheduler processes.
+    :param storage_nodes: how many volume services share the backends; more
+        than one makes them an active/active cluster.
+    :param journal: requests survive the death of their service.
     :param parts: which of OPTIONAL_PARTS to add.
     :param stats_interval: seconds between two reports of a backend to
         the schedulers.
@@ -62,6 +65,8 @@ class Settings:
     state: Path
     stock: bool = False
     schedulers: int = 1
+    storage_nodes: int = 1
+    journal: bool = False
     parts: frozenset[str] = frozenset()
     backends: tuple[Backend, ...] = BACKENDS
     stats_interval: int = 5
