@@ -142,7 +142,8 @@ class Resumer:
         except Exception:
             LOG.exception('%s of %s could not be resumed now.', entry.method,
                           entry.resource_id)
-            self._life.journal.put_back(entry.id, self._life.id)
+            self._life.journal.put_back(entry.id, self._life.id,
+                                        self._life.queue)
         finally:
             with self._lock:
                 self._busy.discard(entry.id)

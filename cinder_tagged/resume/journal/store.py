@@ -186,10 +186,15 @@ class Journal:
                 sa.select(ENTRIES).order_by(ENTRIES.c.id)).all()
         return [_entry(row) for row in rows]
 
-    def put_back(self, entry_id: int, owner: str) -> None:
-        """Let the next message claim an entry: Cinder reschedules it."""
-        self._change(entry_id, owner, state=State.CAST.value, owner_=None,
-                     queue=None)
+    def put_back(self, entry_id: int, owner: str,
+                 queue: str | None = None) -> None:
+        """Let somebody else claim an entry.
+
+        :param queue: only this volume service's queue; None: it is to be
+            scheduled again
+        """
+        self._change(entry_id, owner, owner_=None, queue=queue,
+                     state=(State.SCHEDULED if queue else State.CAST).value)
 
     def _change(self, entry_id: int, owner: str, owner_: str | None,
                 **values: Any) -> None:

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+import dataclasses
+
+from oslotest import base
+import sqlalchemy as sa
+from sqlalchemy import pool
+
+from cinder_tagged.resume.core.decide import State
+from cinder_tagged.resume import journal
+
+
+class TestJournal(base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.now = 1000.0
+        self.journal = journal.Journal(
+            sa.create_engine('sqlite://', poolclass=pool.StaticPool),
+            clock=lambda: self.now)
+        self.journal.create_tables()
+
+    def open(self, resource='v1', queue=None, method='create_volume'):
+        return self.journal.open(method, resource, {'context': {}}, 'sealed',
+                                 queue)
+
+    def register(self, name, **values):
+        incarnation = journal.Incarnation(
+            name, 'cinder-volume', 'h@b', 'c@b', 'node', 1, {}, self.now,
+            self.now)
+        self.journal.register(dataclasses.replace(incarnation, **values))
+
+    def claim(self, owner, state=State.RUNNING, resource='v1', queue='c@b'):
+        return self.journal.claim('create_volume', resource, owner, state,
+                                  queue)
+
+    def test_only_one_claims_a_message(self):
+        entry = self.open()
+        self.assertEqual((entry, True), self.claim('one'))
+        self.assertEqual((None, True), self.claim('two'))
+
+    def test_messages_without_an_entry_are_told_apart(self):
+        self.assertEqual((None, False), self.claim('one'))
+
+    def test_a_volume_service_may_be_quicker_than_its_scheduler(self):
+        entry = self.open()
+        self.claim('scheduler', State.SCHEDULING, queue=None)
+        self.assertEqual((entry, True), self.claim('volume'))
+        self.journal.hand_on(entry, 'scheduler', 'c@b')
+        self.assertFalse(self.journal.close(entry, 'scheduler'))
+        found = self.journal.entries()[0]
+        self.assertEqual((State.RUNNING, 'volume'),
+                         (found.state, found.owner))
+
+    def test_a_second_scheduler_cannot_claim_what_one_has(self):
+        self.open()
+        self.claim('one', State.SCHEDULING, queue=None)
+        self.assertEqual((None, True),
+                         self.claim('two', State.SCHEDULING, queue=None))
+
+    def test_closing_is_for_the_owner(self):
+        entry = self.open()
+        self.claim('one')
+        self.assertFalse(self.journal.close(entry, 'two'))
+        self.assertFalse(self.journal.close(entry, None))
+        self.assertTrue(self.journal.close(entry, 'one'))
+        self.assertEqual([], self.journal.entries())
+
+    def test_work_is_left_behind_only_once_its_owner_is_cut_off(self):
+        self.register('dead')
+        self.open()
+        self.claim('dead')
+        self.now += 10 ** 6
+        self.assertEqual([], self.journal.left_behind(self.now, 9, 'c@b'))
+        self.journal.fence('dead', 'killed')
+        self.assertEqual([], self.journal.left_behind(self.now, 9, 'c@b'))
+        self.journal.mark_cut('dead')
+        left = self.journal.left_behind(self.now, 9, 'c@b')
+        self.assertEqual(['v1'], [e.resource_id for e in left])
+        self.assertEqual([], self.journal.left_behind(self.now, 9, 'x@y'))
+        self.assertEqual([], self.journal.left_behind(self.now, 9, None))
+
+    def test_messages_that_nobody_claimed_are_left_behind_in_time(self):
+        self.open()
+        self.assertEqual([], self.journal.left_behind(self.now, 9, None))
+        self.assertEqual(1, len(self.journal.left_behind(self.now + 1, 9,
+                                                         None)))
+
+    def test_only_one_takes_over(self):
+        self.open()
+        seen = self.journal.left_behind(self.now + 1, 9, None)[0]
+        took = [self.journal.take_over(seen, who, State.SCHEDULING, None)
+                for who in ('one', 'two')]
+        self.assertEqual([True, False], took)
+        self.assertEqual(1, self.journal.entries()[0].attempts)
+        # The late message finds it claimed, and is dropped.
+        self.assertEqual((None, True),
+                         self.claim('three', State.SCHEDULING))
+
+    def test_what_is_put_back_can_be_claimed_again(self):
+        entry = self.open()
+        self.claim('one')
+        self.journal.put_back(entry, 'one')
+        self.assertEqual((entry, True),
+                         self.claim('two', State.SCHEDULING, queue=None))
+        self.journal.put_back(entry, 'two', 'c@b')
+        self.assertEqual(State.SCHEDULED, self.journal.entries()[0].state)
+        self.assertEqual('c@b', self.journal.entries()[0].queue)
+
+    def test_a_fenced_process_learns_of_it(self):
+        self.register('one')
+        self.journal.beat('one')
+        self.assertTrue(self.journal.fence('one', 'it was frozen'))
+        self.assertFalse(self.journal.fence('one', 'again'))
+        error = self.assertRaises(journal.Fenced, self.journal.beat, 'one')
+        self.assertEqual('it was frozen', str(error))
+        self.assertRaises(journal.Fenced, self.journal.clients, 'one',
+                          {'fsid': ['addr']})
+        self.assertRaises(journal.Fenced, self.journal.beat, 'unknown')
+
+    def test_owners_of_work_are_not_forgotten(self):
+        for name in ('idle', 'owner', 'live'):
+            self.register(name)
+        self.open()
+        self.claim('owner')
+        for name in ('idle', 'owner'):
+            self.journal.fence(name, 'dead')
+            self.journal.mark_cut(name)
+        self.journal.forget(['idle', 'owner', 'live'])
+        self.assertEqual({'owner', 'live'},
+                         {i.id for i in self.journal.incarnations()})
