@@ -18,30 +18,39 @@ from cinder_tagged.resume.incarnation import Life
 LOG = logging.getLogger(__name__)
 
 
-def status_of(operation: Operation, resource_id: str) -> str | None:
-    """Return the resource's status in the database; None if it is gone."""
+def find(operation: Operation, resource_id: str) -> Any | None:
+    """Return the resource as the database has it; None if it is gone."""
     kind = (objects.Volume if operation.resource == 'volume'
             else objects.Snapshot)
     try:
-        return str(kind.get_by_id(cinder_context.get_admin_context(),
-                                  resource_id).status)
+        return kind.get_by_id(cinder_context.get_admin_context(),
+                              resource_id)
     except exception.NotFound:
         return None
 
 
+def unfinished(operation: Operation, resource_id: str) -> Any | None:
+    """Return the resource if its status says that work still goes on."""
+    resource = find(operation, resource_id)
+    if resource is not None and resource.status in operation.in_flight:
+        return resource
+    return None
+
+
 def run(life: Life, method: str, resource_id: str, state: State,
         work: Callable[[], Any],
-        after: Callable[[int, str | None], None]) -> Any:
+        settle: Callable[[int, Any | None], None]) -> Any:
     """Claim, work, settle.
 
     :param state: what the entry becomes while this service works on it
-    :param after: told the entry's id, and the resource's status where the
-        work is not over yet (None otherwise), to settle the entry
+    :param settle: told the entry's id, and the resource where the work is
+        not over yet (None otherwise)
     """
     operation = OPERATIONS[method]
     entry, known = life.journal.claim(method, resource_id, life.id, state,
                                       life.queue)
-    status = None if entry else status_of(operation, resource_id)
+    resource = None if entry else find(operation, resource_id)
+    status = resource.status if resource is not None else None
     if not decide.may_run(entry is not None, known, status, operation):
         LOG.info('Dropped a message to %s of %s: %s.', method, resource_id,
                  'another service works on it' if known
@@ -52,5 +61,4 @@ def run(life: Life, method: str, resource_id: str, state: State,
     try:
         return work()
     finally:
-        status = status_of(operation, resource_id)
-        after(entry, status if status in operation.in_flight else None)
+        settle(entry, unfinished(operation, resource_id))

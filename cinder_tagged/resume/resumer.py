@@ -15,6 +15,7 @@ from typing import Protocol
 from oslo_config import cfg
 from oslo_log import log as logging
 
+from cinder_tagged.resume import claims
 from cinder_tagged.resume import fence
 from cinder_tagged.resume import work
 from cinder_tagged.resume.core import decide as decide_mod
@@ -98,7 +99,7 @@ class Resumer:
                 self._judge(entry)
 
     def _judge(self, entry: Entry) -> None:
-        resource = work.resource_of(entry)
+        resource = claims.find(OPERATIONS[entry.method], entry.resource_id)
         decision = decide_mod.decide(
             decide_mod.Facts(
                 OPERATIONS[entry.method], entry.state,

@@ -59,21 +59,25 @@ class SchedulerManager(manager.SchedulerManager):
         work.reset(operation, resource)
         arguments[operation.resource] = resource
         getattr(super(), entry.method)(ctxt, **arguments)
-        self._settle(entry.id, claims.status_of(operation, resource.id)
-                     if claims.status_of(operation, resource.id)
-                     in operation.in_flight else None)
+        self._settle(entry.id, claims.unfinished(operation, resource.id))
 
-    def _settle(self, entry: int, unfinished: str | None) -> None:
-        if unfinished:
-            self.life.journal.hand_on(entry, self.life.id)
-        else:
+    def _settle(self, entry: int, unfinished: Any | None) -> None:
+        """Close the entry, or pass it to the queue that was cast to."""
+        if unfinished is None:
             self.life.journal.close(entry, self.life.id)
+            return
+        volume = getattr(unfinished, 'volume', unfinished)
+        if volume.host:
+            self.life.journal.hand_on(entry, self.life.id,
+                                      volume.service_topic_queue)
+        else:
+            self.life.journal.put_back(entry, self.life.id)
 
     def _claimed(self, method: str, resource: objects_base.CinderObject,
                  run: Callable[[], Any]) -> Any:
         if self._life is None:
             return run()
-        return claims.run(self._life, method, resource.id, self.state, run,
+        return claims.run(self.life, method, resource.id, self.state, run,
                           self._settle)
 
     def create_volume(self, context: Any, volume: Any, *args: Any,

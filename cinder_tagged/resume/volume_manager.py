@@ -79,8 +79,8 @@ class VolumeManager(manager.VolumeManager):
                 entry.method, ctxt, arguments)
         finally:
             self._redoing.entry = None
-            self._settle(entry.id, claims.status_of(operation, resource.id)
-                         in operation.in_flight or None)
+            self._settle(entry.id,
+                         claims.unfinished(operation, resource.id))
 
     def _redo_same(self, method: str, ctxt: Any,
                    arguments: dict[str, Any]) -> None:
@@ -103,8 +103,8 @@ class VolumeManager(manager.VolumeManager):
                               arguments['new_size'],
                               arguments['reservations'])
 
-    def _settle(self, entry: int, unfinished: Any) -> None:
-        if unfinished:
+    def _settle(self, entry: int, unfinished: Any | None) -> None:
+        if unfinished is not None:
             # Cinder sends it to another backend, by way of the scheduler.
             self.life.journal.put_back(entry, self.life.id)
         else:

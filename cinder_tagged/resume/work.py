@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Doing journalled work again, and ending what cannot be done again."""
 
-from collections.abc import Callable
 from typing import Any
 
 from cinder import context as cinder_context
 from cinder import exception
-from cinder import objects
 from cinder import quota
 from cinder.image import glance
 from cinder.message import api as message_api
@@ -34,18 +32,6 @@ _ERROR = {
     'create_snapshot': 'error', 'delete_snapshot': 'error_deleting',
     'extend_volume': 'error_extending',
 }
-
-
-def resource_of(entry: Entry) -> Any | None:
-    """Return the volume or snapshot that an entry is about, if it is."""
-    kind = (objects.Volume
-            if OPERATIONS[entry.method].resource == 'volume'
-            else objects.Snapshot)
-    try:
-        return kind.get_by_id(cinder_context.get_admin_context(),
-                              entry.resource_id)
-    except exception.NotFound:
-        return None
 
 
 def context_of(entry: Entry) -> cinder_context.RequestContext:
@@ -140,5 +126,3 @@ def _give_up_upload(entry: Entry, ctxt: cinder_context.RequestContext,
     except exception.CinderException as error:
         LOG.warning('The unfinished image %s stays: %s', image_id, error)
 
-
-Run = Callable[..., Any]
