@@ -9,15 +9,21 @@ from collections.abc import Callable
 from collections.abc import Iterable
 import dataclasses
 import json
+import logging
 import time
 from typing import Any
 
+from oslo_db import exception as db_exception
 import sqlalchemy as sa
+from sqlalchemy import schema
 
 from cinder_tagged.resume.core.decide import State
 from cinder_tagged.resume.journal.tables import ENTRIES
 from cinder_tagged.resume.journal.tables import INCARNATIONS
 from cinder_tagged.resume.journal.tables import METADATA
+
+
+LOG = logging.getLogger(__name__)
 
 
 class Fenced(Exception):
@@ -83,8 +89,23 @@ class Journal:
         self._clock = clock
 
     def create_tables(self) -> None:
-        """Make the tables that are missing."""
-        METADATA.create_all(self._engine)
+        """Make the tables that are missing.
+
+        Several services may start at once: none trips over another's.
+        """
+        missing = set(METADATA.tables) - set(
+            sa.inspect(self._engine).get_table_names())
+        for name in sorted(missing):
+            table = METADATA.tables[name]
+            with self._engine.begin() as connection:
+                connection.execute(schema.CreateTable(table,
+                                                      if_not_exists=True))
+            for index in table.indexes:
+                try:
+                    index.create(self._engine)
+                except (sa.exc.DBAPIError, db_exception.DBError):
+                    # Another service was quicker; the table is no slower.
+                    LOG.debug('Index %s is there already.', index.name)
 
     # -- entries ----------------------------------------------------------
 
