@@ -5,6 +5,7 @@ from typing import Any
 
 from cinder_tagged.ha import options as ha
 from cinder_tagged.ha.fence import options as fence
+from cinder_tagged.resume import options as resume
 from cinder_tagged.scheduler import options as scheduler
 from cinder_tagged.volume import options as volume_options
 
@@ -16,4 +17,5 @@ def list_opts() -> list[tuple[str, list[Any]]]:
         (scheduler.GROUP, scheduler.OPTS),
         *volume_options.list_opts(),
         *ha.list_opts(),
+        *resume.list_opts(),
     ]

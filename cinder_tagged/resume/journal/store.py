@@ -22,7 +22,6 @@ from cinder_tagged.resume.journal.tables import ENTRIES
 from cinder_tagged.resume.journal.tables import INCARNATIONS
 from cinder_tagged.resume.journal.tables import METADATA
 
-
 LOG = logging.getLogger(__name__)
 
 

@@ -5,8 +5,8 @@ from oslotest import base
 import sqlalchemy as sa
 from sqlalchemy import pool
 
-from cinder_tagged.resume.core.decide import State
 from cinder_tagged.resume import journal
+from cinder_tagged.resume.core.decide import State
 
 
 class TestJournal(base.BaseTestCase):
