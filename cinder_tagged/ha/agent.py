@@ -116,6 +116,7 @@ class Agent:
         self.gates = kernel.Gates(self.roles)
         self.addresses = kernel.Addresses()
         self._nic = Worker('nic')
+        self._nic_lock = threading.Lock()
         self.wires: dict[str, wire.Wire] = {}
         for device, addresses in self.roles.values():
             for address in addresses:
@@ -234,12 +235,11 @@ class Agent:
                       for name, peer in self.engine.node.peers.items()}
 
     def _prolong(self, name: str) -> None:
-        if self.engine.node.roles[name].address_on:
-            device, addresses = self.roles[name]
-            for address in addresses:
-                self.addresses.add(device, address)
-        if not self.engine.node.roles[name].address_on:
-            self._take_off(name)
+        with self._nic_lock:
+            if self.engine.node.roles[name].address_on:
+                device, addresses = self.roles[name]
+                for address in addresses:
+                    self.addresses.add(device, address)
 
     def _health(self) -> None:
         found = set(probes.faults(self.watches))
@@ -308,8 +308,9 @@ class Agent:
     def _addaddress(self, action: act.AddAddress) -> None:
         device, addresses = self.roles[action.role]
         try:
-            for address in addresses:
-                self.addresses.add(device, address)
+            with self._nic_lock:
+                for address in addresses:
+                    self.addresses.add(device, address)
         except kernel.KernelError as exc:
             LOG.error('%s', exc)
             self.feed(observe.GateFailed(action.role, str(exc)))
@@ -318,11 +319,13 @@ class Agent:
         self._nic.put(lambda: self._take_off(action.role))
 
     def _take_off(self, role: str) -> None:
-        if self.engine.node.roles[role].address_on:
-            return
-        device, addresses = self.roles[role]
-        for address in addresses:
-            self.addresses.drop(device, address)
+        # The role may have come back since this was queued.
+        with self._nic_lock:
+            if self.engine.node.roles[role].address_on:
+                return
+            device, addresses = self.roles[role]
+            for address in addresses:
+                self.addresses.drop(device, address)
 
     def _announce(self, action: act.Announce) -> None:
         device, addresses = self.roles[action.role]
