@@ -178,14 +178,16 @@ class Lab:
 
     def __init__(self, profile: str = 'fast', count: int = 5,
                  roles: tuple[str, ...] = ('control',),
-                 role_options: str = '', extra: str = '') -> None:
+                 role_options: str = '', extra: str = '',
+                 prepare: Callable[[Node], None] = lambda node: None
+                 ) -> None:
         self.profile, self.roles = profile, roles
         self.role_options, self.extra = role_options, extra
         self.key = secrets.token_hex(32)
         self.switch = spaces.Switch('switch')
         self.nodes: list[Node] = []
         self.clients: list[spaces.Space] = []
-        self._count = count
+        self._count, self._prepare = count, prepare
 
     def __enter__(self) -> 'Lab':
         try:
@@ -200,6 +202,7 @@ class Lab:
                 node.start_etcd()
             for node in self.nodes:
                 node.configure()
+                self._prepare(node)
             wait_for(self._etcd_works, 'etcd answers')
             for node in self.nodes:
                 node.start_agent()

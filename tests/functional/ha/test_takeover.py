@@ -22,13 +22,19 @@ class LabTestCase(base.BaseTestCase):
     role_options = ''
     extra = ''
     roles = ('control',)
+    count = 5
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        cls.lab = labs.Lab('default', roles=cls.roles, extra=cls.extra,
-                           role_options=cls.role_options)
+        cls.lab = labs.Lab(
+            'default', cls.count, roles=cls.roles, extra=cls.extra,
+            role_options=cls.role_options, prepare=cls.prepare)
         cls.lab.__enter__()
+
+    @classmethod
+    def prepare(cls, node):
+        """Do what ``node`` needs before its agent starts."""
 
     @classmethod
     def tearDownClass(cls):
@@ -320,19 +326,10 @@ class ServicesTest(LabTestCase):
         '[ha_resource_second]\ntype = process\nstart = sleep 987654\n')
 
     @classmethod
-    def setUpClass(cls):
-        original = labs.Node.configure
-
-        def configure(node):
-            original(node)
-            (node.space.files / 'template').write_text(
-                'controller = $holder_ip\nepoch = $epoch\n')
-            cls.serve(node)
-        labs.Node.configure = configure
-        try:
-            super().setUpClass()
-        finally:
-            labs.Node.configure = original
+    def prepare(cls, node):
+        (node.space.files / 'template').write_text(
+            'controller = $holder_ip\nepoch = $epoch\n')
+        cls.serve(node)
 
     @staticmethod
     def serve(node):
