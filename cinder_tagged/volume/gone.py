@@ -13,6 +13,9 @@ from keystoneauth1 import loading as ks_loading
 from oslo_config import cfg
 
 CONF = cfg.CONF
+CONF.import_opt('glance_api_servers', 'cinder.common.config')
+# Of cinder.image.glance, which can only be imported through this one.
+CONF.import_opt('glance_catalog_info', 'cinder.image.image_utils')
 LOG = logging.getLogger(__name__)
 
 _DELETED = ('deleted', 'pending_delete')

@@ -84,12 +84,14 @@ class CopyingTest(test_images.ImageCase):
 
     def test_migrate(self):
         image = self.upload(self.data)
-        volume = self.create_volume(imageRef=image, volume_type='hdd')
+        # Of two clusters, the other one: it has to serve the type, too.
+        volume = self.create_volume(imageRef=image, volume_type='public')
+        target = FAR if self.backend_of(volume.id) == HOME else HOME
         (host,) = [pool.name for pool in self.cinder.backend_pools()
-                   if f'@{PRIVATE}#' in pool.name]
+                   if f'@{target}#' in pool.name]
         self.cinder.migrate_volume(volume.id, host=host)
         self.wait_until(
             lambda: self.cinder.get_volume(volume.id).migration_status
             in ('success', 'error'), f'volume {volume.id} migrated')
-        self.assertEqual(PRIVATE, self.backend_of(volume.id))
-        self.assertEqual((PRIVATE, None), self.parent(volume))
+        self.assertEqual(target, self.backend_of(volume.id))
+        self.assertEqual((target, None), self.parent(volume))
