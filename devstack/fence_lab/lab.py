@@ -38,7 +38,8 @@ from devstack.sandbox.process import wait_until
 LOG = logging.getLogger(__name__)
 REPOSITORY = Path(__file__).resolve().parents[2]
 TOOLS = Path(__file__).with_name('tools')
-IO_TIMEOUT = 3
+# sanlock's default; shorter ones fail when the host is busy.
+IO_TIMEOUT = 10
 SAVED = 'ready'
 OTHER_MB = 64
 # Another lab may be in the middle of its longest run.
