@@ -102,7 +102,7 @@ class Scene:
         node.put('/etc/cinder-tagged-fence.conf',
                  ('[fence]\n' + config).encode())
         node.spawn('cinder-tagged-fence', '--config-file',
-                   '/etc/cinder-tagged-fence.conf', '--debug', 'watch',
+                   '/etc/cinder-tagged-fence.conf', 'watch',
                    log=WATCH_LOG)
         wait_until(lambda: 'watching' in self.log(), 400, 'the watcher',
                    interval=0.5)
@@ -146,8 +146,8 @@ class Scene:
 
     def await_drop(self) -> float | None:
         def gone() -> bool:
-            said = self.lab.one.run('lvmlockctl', '-i', check=False).out
-            return f'VG {VG} ' not in said
+            done = self.lab.one.run('lvmlockctl', '-i', check=False)
+            return done.code == 0 and f'VG {VG} ' not in done.out
         return self.since(self.await_state(gone, 400, 'the drop of locks'))
 
     def await_state(self, check: Callable[[], bool], deadline: float,

@@ -21,6 +21,9 @@ from cinder_tagged.ha.fence.node import Node
 
 LOG = logging.getLogger(__name__)
 
+# While a run is at work its tools come first: look less often.
+CALM = 5
+
 
 class Watcher:
     """``groups``: names to watch; empty for all that are found.
@@ -84,7 +87,10 @@ class Watcher:
         self._guard('cleaning', self._fencer.clean)
         while not stop.is_set():
             self._guard('a look at the node', self._round)
-            stop.wait(self._interval)
+            stop.wait(self._interval * (CALM if self._working() else 1))
+
+    def _working(self) -> bool:
+        return any(thread.is_alive() for thread in self._busy.values())
 
     def _round(self) -> None:
         for order in self.poll():

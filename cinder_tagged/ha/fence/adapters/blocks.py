@@ -19,13 +19,16 @@ from cinder_tagged.ha.fence.core.facts import Block
 
 LOG = logging.getLogger(__name__)
 
+# Seconds; there is another source, and fencing waits for this one.
+PATIENCE = 2.0
+
 
 def from_lsblk(deadline: float) -> dict[str, Block]:
     """Return the blocks by device number."""
     try:
         return parse(command.run(
             ['lsblk', '--json', '--inverse', '--all', '--output',
-             'NAME,KNAME,MAJ:MIN,TYPE,STATE'], deadline))
+             'NAME,KNAME,MAJ:MIN,TYPE,STATE'], min(deadline, PATIENCE)))
     except exceptions.FenceError as error:
         LOG.warning('lsblk: %s; reading sysfs instead', error)
         return from_sysfs()
