@@ -8,10 +8,9 @@ queue.  If this process stops for any reason, the kernel shuts the gates.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 import contextlib
 import fcntl
-import json
+import functools
 import os
 import queue
 import secrets
@@ -25,6 +24,7 @@ from oslo_log import log as logging
 
 from cinder_tagged.ha import engine
 from cinder_tagged.ha import options
+from cinder_tagged.ha import parts
 from cinder_tagged.ha.adapters import datagrams
 from cinder_tagged.ha.adapters import etcd
 from cinder_tagged.ha.adapters import history
@@ -47,32 +47,6 @@ CHORES = 0.5
 #: members' hardware addresses are not known yet.
 LEARNING = 3.0
 
-Task = Callable[[], None]
-
-
-class Worker(threading.Thread):
-    """Runs tasks one after the other, off the deciding thread."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(daemon=True, name=name)
-        self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
-        self.start()
-
-    def put(self, task: Task) -> None:
-        self._tasks.put(task)
-
-    def finish(self, deadline: float) -> None:
-        """Run what is queued, then end; give up after ``deadline`` s."""
-        self._tasks.put(None)
-        self.join(deadline)
-
-    def run(self) -> None:
-        while (task := self._tasks.get()) is not None:
-            try:
-                task()
-            except Exception:
-                LOG.exception('A task of %s failed', self.name)
-
 
 class Agent:
     """Env of the engine, and its input."""
@@ -85,7 +59,7 @@ class Agent:
         self.roles = {role: (conf[f'ha_role_{role}'].interface,
                              options.addresses(conf, role))
                       for role in conf.ha.roles}
-        self.inbox: queue.SimpleQueue[Task] = queue.SimpleQueue()
+        self.inbox: queue.SimpleQueue[parts.Task] = queue.SimpleQueue()
         self.counters = dict.fromkeys(
             ('sent', 'received', 'refused', 'turns', 'writes', 'reads'), 0)
         self.started = time.monotonic()
@@ -98,7 +72,7 @@ class Agent:
         self._bind_kernel()
         self._bind_network()
         self._bind_services()
-        self.etcd = etcd.Etcd(access(conf), self.timing.request)
+        self.etcd = etcd.Etcd(parts.access(conf), self.timing.request)
         self.engine = engine.Engine(self._initial(), self)
 
     def _single(self) -> Any:
@@ -115,7 +89,7 @@ class Agent:
     def _bind_kernel(self) -> None:
         self.gates = kernel.Gates(self.roles)
         self.addresses = kernel.Addresses()
-        self._nic = Worker('nic')
+        self._nic = parts.Worker('nic')
         self._nic_lock = threading.Lock()
         self.wires: dict[str, wire.Wire] = {}
         for device, addresses in self.roles.values():
@@ -141,21 +115,21 @@ class Agent:
     def _bind_services(self) -> None:
         self.groups = {}
         for role in self.roles:
-            members = []
+            members: list[resources.Resource] = []
             for name in self.conf[f'ha_role_{role}'].resources:
                 section = self.conf[f'ha_resource_{name}']
                 members.append(resources.TYPES[section.type](name, section))
             self.groups[role] = resources.Group(role, members)
-        self._services = {role: Worker(f'services {role}')
+        self._services = {role: parts.Worker(f'services {role}')
                           for role in self.roles}
-        self._pointing = Worker('pointing')
-        self.watches = probe_watches(
+        self._pointing = parts.Worker('pointing')
+        self.watches = parts.probe_watches(
             self.conf, lambda: self.post(self._health))
 
     def _initial(self) -> st.NodeState:
         now = self.now()
         return st.NodeState(
-            me=rec.Identity(self.name, secrets.token_hex(8), boot_id()),
+            me=rec.Identity(self.name, secrets.token_hex(8), parts.boot_id()),
             members=self.members, timing=self.timing,
             council=membership.choose_council(
                 self.members.values(), self.conf.ha.council),
@@ -169,7 +143,7 @@ class Agent:
 
     # The loop
 
-    def post(self, task: Task) -> None:
+    def post(self, task: parts.Task) -> None:
         """Have the deciding thread run ``task`` and decide anew."""
         self.inbox.put(task)
 
@@ -229,7 +203,7 @@ class Agent:
         self._chores_due = self.now() + CHORES
         for name, role in self.engine.node.roles.items():
             if role.address_on:
-                self._nic.put(lambda name=name: self._prolong(name))
+                self._nic.put(functools.partial(self._prolong, name))
         self._health()
         self._macs = {name: frozenset(peer.beat.mac.split(','))
                       for name, peer in self.engine.node.peers.items()}
@@ -395,87 +369,7 @@ class Agent:
                 self.feed(observe.Conflict(role, mac))
 
 
-def access(conf: Any) -> etcd.Access:
-    """How to reach etcd, from the options."""
-    password = ''
-    if conf.ha_etcd.password_file:
-        with open(conf.ha_etcd.password_file) as source:
-            password = source.read().strip()
-    return etcd.Access(
-        tuple(conf.ha_etcd.endpoints), conf.ha_etcd.prefix,
-        conf.ha_etcd.ca_file, conf.ha_etcd.cert_file, conf.ha_etcd.key_file,
-        conf.ha_etcd.user, password)
-
-
-def probe_watches(conf: Any,
-                  changed: Callable[[], None]) -> dict[str, probes.Watch]:
-    """The node's probes, not started yet."""
-    own = conf.ha_probes
-    watches = {}
-    for text in own.services:
-        probe, target = probes.parse(text)
-        watches[text] = probes.Watch(text, probe, target, own.period,
-                                     own.deadline, own.fall, changed)
-    if own.ceph_conf:
-        watches['rbd'] = probes.Watch(
-            'rbd', probes.RbdProbe(own.ceph_conf, own.ceph_user,
-                                   own.ceph_pool, conf.ha.node),
-            '', own.period, own.deadline, own.fall, changed)
-    return watches
-
-
-def boot_id() -> str:
-    """This machine's boot, '' if the kernel does not tell."""
-    try:
-        with open('/proc/sys/kernel/random/boot_id') as source:
-            return source.read().strip()
-    except OSError:
-        return ''
-
-
 def handle_signals(agent: Agent) -> None:
     """SIGTERM and SIGINT pass the roles on, then end the agent."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: agent.stop())
-
-
-def as_json(agent: Agent) -> dict[str, Any]:
-    """The status that the command shows; deciding thread only."""
-    node, now = agent.engine.node, agent.now()
-    live = membership.live_peers(node, now)
-    return {
-        'node': node.me.node,
-        'eligible': not membership.ineligible(node),
-        'why': membership.ineligible(node),
-        'etcd': 'ok' if node.etcd_ok_since is not None else 'lost',
-        'standby': node.standby, 'data_revision': node.data,
-        'council': node.me.node in node.council,
-        'members': {name: 'self' if name == node.me.node else
-                    'live' if name in live else
-                    'silent' if name in membership.silent_names(node, now)
-                    else 'not watched' for name in node.members},
-        'roles': {name: _role(node, role, now)
-                  for name, role in node.roles.items()},
-        'counters': dict(agent.counters),
-        'worst_takeover': round(node.timing.worst_takeover, 3),
-    }
-
-
-def _role(node: st.NodeState, role: st.RoleState,
-          now: float) -> dict[str, Any]:
-    record = role.record or rec.Record()
-    return {
-        'state': ('controlling' if role.phase is not st.Phase.FOLLOWING
-                  else 'controlled'),
-        'phase': role.phase.value, 'holder': record.holder,
-        'epoch': record.epoch, 'address': role.address,
-        'open': role.gate_until > now,
-        'renewed': round(now - role.seen_at, 3) if role.record else None,
-        'configured_for': role.applied,
-        'conflict': role.conflict_mac if role.conflict_until > now else '',
-    }
-
-
-def dumps(value: Any) -> str:
-    """JSON for people and programs."""
-    return json.dumps(value, indent=2, sort_keys=True)

@@ -11,6 +11,7 @@ from oslo_log import log as logging
 from cinder_tagged.ha import agent as agents
 from cinder_tagged.ha import control
 from cinder_tagged.ha import options
+from cinder_tagged.ha import status as statuses
 from cinder_tagged.ha.adapters import datasync
 from cinder_tagged.ha.adapters import etcd
 from cinder_tagged.ha.adapters import history
@@ -126,7 +127,7 @@ def run(arguments: Any) -> int:
     if arguments.verb == 'history':
         entries = history.read(f'{conf.ha.state_dir}/history.jsonl')
         for entry in entries[-arguments.n:]:
-            print(agents.dumps(entry) if arguments.json else ' '.join(
+            print(statuses.dumps(entry) if arguments.json else ' '.join(
                 f'{k}={v}' for k, v in entry.items()))
         return 0
     request: dict[str, Any] = {'verb': arguments.verb}
@@ -142,7 +143,7 @@ def run(arguments: Any) -> int:
                     'wait': arguments.wait}
     answer = control.ask(conf.ha.control_socket, request, wait)
     if arguments.json or arguments.verb == 'switch':
-        print(agents.dumps(answer))
+        print(statuses.dumps(answer))
     else:
         show_status(answer)
     return 0

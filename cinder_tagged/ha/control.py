@@ -18,6 +18,7 @@ import prometheus_client
 from prometheus_client import core as metrics
 
 from cinder_tagged.ha import agent as agents
+from cinder_tagged.ha import status
 from cinder_tagged.ha.core import actions as act
 from cinder_tagged.ha.core import messages
 from cinder_tagged.ha.core import observe
@@ -109,10 +110,10 @@ class Control:
         verb = request['verb']
         agent = self._agent
         if verb == 'status':
-            return self.inside(lambda: agents.as_json(agent))
+            return self.inside(lambda: status.as_json(agent))
         if verb in ('standby', 'resume'):
             agent.feed(observe.Operator(verb))
-            return self.inside(lambda: agents.as_json(agent))
+            return self.inside(lambda: status.as_json(agent))
         if verb == 'switch':
             return self.switch(request['role'], request['target'],
                                bool(request.get('broadcast')),
@@ -130,7 +131,7 @@ class Control:
             raise Failed(f'there is no member {target}; there are: '
                          + ', '.join(agent.members))
         begin = time.monotonic()
-        before = self.inside(lambda: agents.as_json(agent))['roles'][role]
+        before = self.inside(lambda: status.as_json(agent))['roles'][role]
         if before['holder'] == target:
             return {'moved': False, 'holder': target,
                     'epoch': before['epoch']}
@@ -138,7 +139,7 @@ class Control:
         refused = agent.history.counts.get('refused', 0)
         while time.monotonic() < begin + wait:
             time.sleep(0.02)
-            now = self.inside(lambda: agents.as_json(agent))['roles'][role]
+            now = self.inside(lambda: status.as_json(agent))['roles'][role]
             if now['holder'] == target and now['epoch'] > before['epoch'] \
                     and now['configured_for'] == now['epoch']:
                 return {'moved': True, 'holder': target,
@@ -177,11 +178,12 @@ class Collector:
 
     def collect(self) -> Iterator[Any]:
         """Yield metric families."""
-        status = self._control.inside(lambda: agents.as_json(self._agent))
+        seen = self._control.inside(
+            lambda: status.as_json(self._agent))
         yield _gauge('eligible', 'This node may control.',
-                     status['eligible'])
-        yield _gauge('etcd_ok', 'etcd answers.', status['etcd'] == 'ok')
-        live = [s for s in status['members'].values() if s == 'live']
+                     seen['eligible'])
+        yield _gauge('etcd_ok', 'etcd answers.', seen['etcd'] == 'ok')
+        live = [s for s in seen['members'].values() if s == 'live']
         yield _gauge('live_peers', 'Peers that are heard.', len(live))
         for name, text, key in (
                 ('holding', 'This node holds the role.', 'phase'),
@@ -191,14 +193,14 @@ class Collector:
                  'conflict')):
             family = metrics.GaugeMetricFamily(
                 f'cinder_tagged_ha_{name}', text, labels=['role'])
-            for role, state in status['roles'].items():
+            for role, state in seen['roles'].items():
                 value = state[key]
                 if key == 'phase':
                     value = value != 'following'
                 family.add_metric([role], float(
                     value if isinstance(value, int) else bool(value)))
             yield family
-        for name, value in status['counters'].items():
+        for name, value in seen['counters'].items():
             yield metrics.CounterMetricFamily(
                 f'cinder_tagged_ha_{name}', f'Number of {name}.',
                 value=value)
@@ -221,6 +223,6 @@ def serve_metrics(agent: agents.Agent, control: Control) -> None:
         return
     host, _, port = agent.conf.ha.metrics.rpartition(':')
     registry = prometheus_client.CollectorRegistry()
-    registry.register(Collector(agent, control))  # type: ignore[arg-type]
+    registry.register(Collector(agent, control))
     prometheus_client.start_http_server(
         int(port), host.strip('[]'), registry)

@@ -236,9 +236,10 @@ def put_everywhere(store: Store, entry: Entry, live: set[str],
 
 def command(conf: Any, arguments: Any) -> int:
     """cinder-tagged-ha data list|get|put."""
-    from cinder_tagged.ha import agent as agents
     from cinder_tagged.ha import control
-    client = etcd.Etcd(agents.access(conf), REQUEST)
+    from cinder_tagged.ha import parts
+    from cinder_tagged.ha import status as statuses
+    client = etcd.Etcd(parts.access(conf), REQUEST)
     store = Store(client)
     try:
         if arguments.action == 'list':
@@ -263,7 +264,7 @@ def command(conf: Any, arguments: Any) -> int:
         live = {name for name, state in status['members'].items()
                 if state in ('live', 'self')}
         epoch = max(r['epoch'] for r in status['roles'].values())
-        print(agents.dumps(put_everywhere(store, Entry(
+        print(statuses.dumps(put_everywhere(store, Entry(
             arguments.name, content, 0o600, conf.ha.node, epoch), live,
             arguments.wait)))
         return 0

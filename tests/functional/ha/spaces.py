@@ -120,7 +120,8 @@ class Switch(Space):
         for address in addresses:
             more = ['nodad'] if ':' in address else []
             space.run('ip', 'addr', 'add', address, 'dev', 'eth0', *more)
-        return space.run('cat', '/sys/class/net/eth0/address').strip()
+        link = space.run('ip', '-o', 'link', 'show', 'eth0').split()
+        return link[link.index('link/ether') + 1]
 
     def link(self, space: Space, up: bool) -> None:
         """Plug or pull the cable."""
