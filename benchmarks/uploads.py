@@ -52,9 +52,14 @@ def _say(name: str, seconds: float) -> None:
     print(f'  sandbox: {name} ({seconds:.1f} s)', flush=True)
 
 
+def _glance(sandbox: Sandbox) -> Any:
+    (found,) = [part for part in sandbox.parts if part.name == 'glance']
+    return found
+
+
 def _add_stock_cinder(sandbox: Sandbox) -> None:
     """Give Glance the stock Cinder store, and start it again."""
-    (glance,) = [part for part in sandbox.parts if part.name == 'glance']
+    glance = _glance(sandbox)
     login = sandbox.keystone.credentials('glance')
     conf = sandbox.layout.state / 'glance' / 'glance-api.conf'
     helper = (f'{sandbox.layout.program("privsep-helper")} '
@@ -73,7 +78,6 @@ cinder_store_user_domain_name = Default
 cinder_store_project_domain_name = Default
 cinder_catalog_info = block-storage::publicURL
 cinder_os_region_name = RegionOne
-cinder_volume_type = ssd
 cinder_mount_point_base = {sandbox.layout.directory('glance', 'mnt')}
 cinder_state_transition_timeout = 300
 
@@ -118,6 +122,8 @@ def upload(cloud: Any, store: str, file: Path) -> float:
                 raise RuntimeError(
                     f'{store}: {answer.status} {answer.read()[:2000]!r}')
             return took
+    except OSError as error:
+        raise RuntimeError(f'{store}: the upload broke off') from error
     finally:
         cloud.image.delete(f'/images/{made["id"]}')
         _wait_gone(cloud, made['id'])
@@ -172,7 +178,11 @@ def main() -> None:
                        arguments.mib * MIB // share)
             case = f'upload {arguments.mib} MiB, {name}'
             print(f'  {case}', flush=True)
-            took = measure(cloud, file, arguments.runs)
+            try:
+                took = measure(cloud, file, arguments.runs)
+            except RuntimeError:
+                print(_glance(sandbox).services[0].tail(), flush=True)
+                raise
             cases += [report.Case(case, took[OURS], took[store], peer)
                       for store, peer in PEERS.items()]
     report.report('uploads', 's', cases)

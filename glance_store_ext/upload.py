@@ -5,7 +5,11 @@ The invariant: when :meth:`Upload.run` ends, either there is a complete image
 with a snapshot, or neither snapshot nor volume.
 """
 
+from collections.abc import Iterable
+from collections.abc import Iterator
+from concurrent import futures
 import dataclasses
+import itertools
 from typing import Any
 
 from oslo_log import log as logging
@@ -80,16 +84,25 @@ class Upload:
     def _run(self, source: Any, feature: str | None,
              digests: digests_mod.Digests) -> tuple[locations.Place, int]:
         target = self._target
-        self._volume_id = target.volumes.begin(
-            self._image_id, wish.volume_gib(self._expected), feature,
-            target.volume_type)
-        volume = target.volumes.ready(self._volume_id)
+        chunks = self._checked(writing.chunks(source), digests)
+        with futures.ThreadPoolExecutor(1) as pool:
+            making = pool.submit(self._make_volume, feature)
+            # The first data is read and hashed while Cinder works; a
+            # bounded part of it, since it waits in memory.
+            ahead = []
+            for chunk in chunks:
+                ahead.append(chunk)
+                if making.done() or len(ahead) > 2 * target.in_flight:
+                    break
+            volume = making.result()
         name = target.names[0] % volume.id
         with target.clusters.image(volume.fsid, volume.pool, name) as image:
-            length, written = self._transfer(source, image, digests)
+            length, written = self._transfer(
+                itertools.chain(ahead, chunks), image)
+            digests.finish()
             if image.size() > length:
                 image.resize(length)
-        target.volumes.release(volume.id)
+        target.volumes.release(volume)
         if wish.volume_gib(length) > volume.size_gib:
             target.volumes.extend(volume.id, wish.volume_gib(length))
             with target.clusters.image(volume.fsid, volume.pool,
@@ -103,18 +116,31 @@ class Upload:
                  self._image_id, length, written, place.uri)
         return place, length
 
-    def _transfer(self, source: Any, image: Any,
-                  digests: digests_mod.Digests) -> tuple[int, int]:
+    def _make_volume(self, feature: str | None) -> volumes_mod.Volume:
+        self._volume_id = self._target.volumes.begin(
+            self._image_id, wish.volume_gib(self._expected), feature,
+            self._target.volume_type)
+        return self._target.volumes.ready(self._volume_id)
+
+    def _checked(self, chunks: Iterator[bytes],
+                 digests: digests_mod.Digests) -> Iterator[bytes]:
+        """Hash what passes; end with an error if its length is wrong."""
+        length = 0
+        for chunk in chunks:
+            length += len(chunk)
+            if self._size and length > self._size:
+                raise SizeMismatch(self._size, 'more')
+            digests.update(chunk)
+            yield chunk
+        if self._size and length != self._size:
+            raise SizeMismatch(self._size, str(length))
+
+    def _transfer(self, chunks: Iterable[bytes],
+                  image: Any) -> tuple[int, int]:
         with writing.Writer(image, self._target.in_flight) as writer:
-            for chunk in writing.chunks(source):
-                if self._size and writer.position + len(chunk) > self._size:
-                    raise SizeMismatch(self._size, 'more')
-                digests.update(chunk)
+            for chunk in chunks:
                 writer.write(chunk)
-            if self._size and writer.position != self._size:
-                raise SizeMismatch(self._size, str(writer.position))
             writer.finish()
-            digests.finish()
             return writer.position, writer.written
 
     def _undo(self) -> None:

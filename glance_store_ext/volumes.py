@@ -39,12 +39,16 @@ class CinderError(Exception):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Volume:
-    """A volume and where it is."""
+    """A volume and where it is.
+
+    :param hold: id of the attachment that keeps others off it
+    """
 
     id: str
     size_gib: int
     fsid: str
     pool: str
+    hold: str = ''
 
 
 class Volumes:
@@ -89,17 +93,16 @@ class Volumes:
             volume = self._await(self._client.volumes.get, volume_id,
                                  ('available',))
             # Reserved: nobody may attach, extend, move or delete it.
-            self._client.attachments.create(volume_id, None)
+            hold = self._client.attachments.create(volume_id, None)
             fsid, pool = self.place(volume)
-        return Volume(volume_id, int(volume.size), fsid, pool)
+        return Volume(volume_id, int(volume.size), fsid, pool,
+                      str(hold['id']))
 
-    def release(self, volume_id: str) -> None:
+    def release(self, volume: Volume) -> None:
         """Undo the reservation that :meth:`ready` made."""
         with _errors():
-            for held in self._client.attachments.list(
-                    search_opts={'volume_id': volume_id}):
-                self._client.attachments.delete(held.id)
-            self._await(self._client.volumes.get, volume_id, ('available',))
+            # No service is asked: the volume is available at once.
+            self._client.attachments.delete(volume.hold)
 
     def extend(self, volume_id: str, size_gib: int) -> None:
         """Make a volume larger.

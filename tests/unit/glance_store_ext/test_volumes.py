@@ -26,9 +26,10 @@ class Client:
     def __init__(self, *script):
         self.script = list(script)
         self.done = []
-        for name in ('volumes', 'volume_snapshots', 'attachments',
-                     'messages', 'pools'):
+        for name in ('volumes', 'volume_snapshots', 'messages', 'pools'):
             setattr(self, name, self)
+        self.attachments = _thing(create=self.hold, delete=self.delete,
+                                  list=self.list)
 
     def get(self, ident):
         state = self.script[0]
@@ -44,6 +45,10 @@ class Client:
         if self.script == ['over']:
             raise cinder_exceptions.OverLimit(413, 'VolumeLimitExceeded')
         return _thing(id='new')
+
+    def hold(self, volume, connector):
+        self.done.append(('create', volume))
+        return {'id': 'hold'}
 
     def delete(self, ident):
         self.done.append(('delete', ident))
@@ -75,7 +80,8 @@ class VolumesTest(base.BaseTestCase):
 
     def test_ready_reserves_and_finds_the_cluster(self):
         found = self._volumes('creating', 'available').ready('vol')
-        self.assertEqual(volumes.Volume('vol', 1, 'FSID', 'volumes'), found)
+        self.assertEqual(
+            volumes.Volume('vol', 1, 'FSID', 'volumes', 'hold'), found)
         self.assertIn(('create', 'vol'), self.client.done)
 
     def test_ready_fails_with_the_reason_for_users(self):
