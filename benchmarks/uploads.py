@@ -46,7 +46,8 @@ def running(directory: Path) -> Iterator[Sandbox]:
         parts=frozenset({'image'}),
         # The stock Cinder store gets its key from Cinder.
         overlays={'cinder': {CLUSTER: {
-            'rbd_keyring_conf': state / CLUSTER / 'client.cinder.keyring'}}})
+            'rbd_keyring_conf': str(
+                state / CLUSTER / 'client.cinder.keyring')}}})
     with Sandbox.start(settings, _say) as sandbox:
         _add_stock_cinder(sandbox)
         yield sandbox
