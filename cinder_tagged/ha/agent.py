@@ -64,6 +64,7 @@ class Agent:
             ('sent', 'received', 'refused', 'turns', 'writes', 'reads'), 0)
         self.started = time.monotonic()
         self.ended = False
+        self.resync = threading.Event()
         self._lock = self._single()
         self._macs: dict[str, frozenset[str]] = {}
         self._chores_due = 0.0
@@ -339,6 +340,9 @@ class Agent:
         self._pointing.put(point)
 
     def _note(self, action: act.Note) -> None:
+        if action.event == 'paused':
+            # Unfit until the mirror has looked again: let it look now.
+            self.resync.set()
         self.history.add(action.event, action.role, action.detail)
 
     # Input from other threads

@@ -149,6 +149,7 @@ class Mirror(threading.Thread):
 
     def run(self) -> None:
         while not self._agent.ended:
+            self._agent.resync.clear()
             try:
                 self.once()
             except (etcd.EtcdError, DataError, OSError, ValueError,
@@ -157,7 +158,7 @@ class Mirror(threading.Thread):
                 self._acked = None
                 self._agent.feed(observe.Data(
                     self._agent.engine.node.data, False))
-            time.sleep(self._agent.conf.ha_data.period)
+            self._agent.resync.wait(self._agent.conf.ha_data.period)
 
     def once(self) -> None:
         """Offer what changed here if this node controls, then copy."""
