@@ -161,6 +161,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     conf = cfg.ConfigOpts()
     options.register(conf)
     logging.register_options(conf)
+    # Standard output is the command's answer; oslo.log would log there.
+    conf.set_default('use_stderr', True)
     conf.register_cli_opt(cfg.SubCommandOpt(
         'command', handler=_subcommands, title='commands'))
     try:

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+import contextlib
+import io
 import os
 import pathlib
 import tempfile
@@ -239,3 +241,11 @@ class TestCli(base.BaseTestCase):
             conf.flush()
             self.assertEqual(2, cli.main(
                 ['--config-file', conf.name, 'recover', 'vg']))
+
+    def test_answer_is_not_mixed_with_the_log(self):
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), \
+                contextlib.redirect_stderr(err):
+            self.assertEqual(1, self.call('recover', '--json', 'vg'))
+        self.assertEqual('', out.getvalue())
+        self.assertIn('vg is not fenced here', err.getvalue())
