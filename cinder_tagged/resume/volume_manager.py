@@ -7,7 +7,6 @@ from typing import Any
 
 from cinder import context as cinder_context
 from cinder import objects
-from cinder.volume import manager
 
 from cinder_tagged.resume import claims
 from cinder_tagged.resume import database
@@ -18,6 +17,7 @@ from cinder_tagged.resume.core.operations import OPERATIONS
 from cinder_tagged.resume.incarnation import Life
 from cinder_tagged.resume.journal import Entry
 from cinder_tagged.resume.resumer import Resumer
+from cinder_tagged.volume import manager
 
 
 class VolumeManager(manager.VolumeManager):
