@@ -34,6 +34,7 @@ from devstack.sandbox.part import Part
 from devstack.sandbox.part import start_parts
 from devstack.sandbox.placement import Placement
 from devstack.sandbox.process import Service
+from devstack.sandbox.process import wait_until
 from devstack.sandbox.settings import Settings
 from devstack.sandbox.template import Template
 
@@ -144,6 +145,7 @@ class Sandbox:
         self.layout.save()
         began = time.monotonic()
         self._wait_for_backends()
+        self._wait_for_types()
         progress('all backends known to the scheduler',
                  time.monotonic() - began)
 
@@ -160,6 +162,17 @@ class Sandbox:
         wait_for_pools(
             pools, self.settings.backends,
             HOST if self.settings.storage_nodes == 1 else VOLUME_CLUSTER)
+
+    def _wait_for_types(self) -> None:
+        """Wait for the volume types that the scheduler makes for tags."""
+        if self.settings.stock:
+            return
+        cinder = self.connect().block_storage
+        words = {tag.strip().rpartition(':')[2]
+                 for backend in self.settings.backends
+                 for tag in backend.tags.split(',')}
+        wait_until(lambda: words <= {t.name for t in cinder.types()}, 60,
+                   'a volume type for each tag', interval=0.3)
 
     def _write_clouds(self) -> None:
         clouds = {

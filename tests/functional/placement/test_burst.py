@@ -71,7 +71,7 @@ class TestBurst(oslo_base.BaseTestCase):
     def test_a_cluster_that_stops_midway_costs_no_volume(self):
         victim = self.sandbox.clusters['ceph-ssd-a']
         # The other must be able to take them all by itself.
-        ids = self.create(COUNT // 4, halfway=victim.pause)
+        ids = self.create(COUNT // 4, halfway=victim.kill)
         began = time.monotonic()
         wait_until(self._reported_down, 10 * DOWN_WITHIN_S,
                    'ceph-ssd-a reported down')
@@ -79,7 +79,7 @@ class TestBurst(oslo_base.BaseTestCase):
             round(time.monotonic() - began, 1)))
         later = self.create(COUNT // 8)
         self.settled(later)
-        victim.resume()
+        victim.start()
         wait_until(self._reported_up, PATIENCE_S,
                    'ceph-ssd-a up again')
         again = self.create(COUNT // 8)
