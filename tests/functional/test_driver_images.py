@@ -20,7 +20,7 @@ import rbd
 from cinder_tagged.copy import ledger
 from cinder_tagged.copy.core.record import State
 from tests.functional import cinder_driver
-from tests.functional.copy import base as copy_base
+from tests.functional.copying import base as copy_base
 
 MiB = 1 << 20
 GiB = 1 << 30

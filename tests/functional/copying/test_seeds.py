@@ -12,7 +12,7 @@ from cinder_tagged.copy import spec
 from cinder_tagged.copy import target as target_mod
 from cinder_tagged.copy.core import record as record_mod
 from cinder_tagged.copy.core.record import State
-from tests.functional.copy import base
+from tests.functional.copying import base
 
 MiB = base.MiB
 
@@ -83,7 +83,7 @@ class SeedsTest(base.CopyTestCase):
         job = spec.Job('x', base.place(cluster, 'volumes'), 'x',
                        source=source)
         asker = subprocess.Popen(
-            [sys.executable, '-m', 'tests.functional.copy.asker',
+            [sys.executable, '-m', 'tests.functional.copying.asker',
              str(cluster.directory), self.name, job.dump()],
             env=base.environment(), text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -9,7 +9,7 @@ import sys
 
 from cinder_tagged.copy import spec
 from devstack.sandbox.ceph import CephCluster
-from tests.functional.copy import base
+from tests.functional.copying import base
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from cinder_tagged.copy import spec
 from cinder_tagged.copy.core import record as record_mod
 from cinder_tagged.copy.core.record import State
 from devstack.sandbox.process import wait_until
-from tests.functional.copy import base
+from tests.functional.copying import base
 
 
 class CrashTest(base.CopyTestCase):
