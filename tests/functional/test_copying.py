@@ -6,6 +6,7 @@ With real Glance, Cinder and Ceph clusters.
 
 import os
 
+from keystoneauth1 import loading
 from oslo_config import cfg
 import rbd
 
@@ -52,6 +53,11 @@ class CopyingTest(test_images.ImageCase):
     def test_images_that_are_gone_are_known(self):
         there, gone_one = self.upload(self.data), self.upload(self.data)
         self.drop_image(gone_one)
+        # Asking registers options with the process's configuration, some of
+        # them required: tests after this one have no use for them.
+        self.addCleanup(cfg.CONF.unregister_opts,
+                        loading.get_auth_plugin_conf_options('password'),
+                        'service_user')
         self.addCleanup(cfg.CONF.reset)
         cfg.CONF([], project='cinder', default_config_dirs=[],
                  default_config_files=[str(
