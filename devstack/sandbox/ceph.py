@@ -367,7 +367,12 @@ class CephCluster:
             getattr(self, kind).pause()
 
     def resume(self, *daemons: str) -> None:
-        """Let paused daemons run on."""
+        """Let paused daemons run on.
+
+        A lone OSD that thaws has no peers that had it marked down: with Ceph
+        16.2 the watches of clients that died meanwhile may then stay for
+        good. Where that matters, kill it and start it again.
+        """
         for kind in daemons or DAEMONS:
             getattr(self, kind).resume()
 
