@@ -30,6 +30,8 @@ LOG = logging.getLogger(__name__)
 
 #: Seconds that a command waits for the deciding thread.
 ANSWER = 5.0
+# How a switch that was asked for can end without one.
+_REFUSALS = ('refused', 'rolled_back')
 
 
 class Failed(Exception):
@@ -135,8 +137,9 @@ class Control:
         if before['holder'] == target:
             return {'moved': False, 'holder': target,
                     'epoch': before['epoch']}
+        newest = agent.history.newest
+        older = {event: newest.get(event) for event in _REFUSALS}
         self._wish(role, target, broadcast, before['holder'])
-        refused = agent.history.counts.get('refused', 0)
         while time.monotonic() < begin + wait:
             time.sleep(0.02)
             now = self.inside(lambda: status.as_json(agent))['roles'][role]
@@ -145,10 +148,11 @@ class Control:
                 return {'moved': True, 'holder': target,
                         'epoch': now['epoch'],
                         'seconds': round(time.monotonic() - begin, 3)}
-            if agent.history.counts.get('refused', 0) > refused:
+            if newest.get('refused') is not older['refused']:
                 break
-        for entry in reversed(agent.history.last(20)):
-            if entry['event'] in ('refused', 'rolled_back'):
+        for event in _REFUSALS:
+            entry = newest.get(event)
+            if entry is not None and entry is not older[event]:
                 raise Failed(f'{role} stays on {before["holder"]}: '
                              f'{entry.get("why")}')
         raise Failed(

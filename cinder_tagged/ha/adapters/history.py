@@ -33,6 +33,8 @@ class History:
     def __init__(self, path: str) -> None:
         self.path = path
         self.counts: dict[str, int] = {}
+        #: The newest entry of each event, at once; the file follows.
+        self.newest: dict[str, dict[str, Any]] = {}
         self._sinks: list[Sink] = []
         self._queue: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         threading.Thread(target=self._write, daemon=True,
@@ -44,9 +46,11 @@ class History:
 
     def add(self, event: str, role: str, detail: Mapping[str, Any]) -> None:
         """Keep one event."""
+        entry = {'time': round(time.time(), 4), 'event': event,
+                 'role': role, **detail}
         self.counts[event] = self.counts.get(event, 0) + 1
-        self._queue.put({'time': round(time.time(), 4), 'event': event,
-                         'role': role, **detail})
+        self.newest[event] = entry
+        self._queue.put(entry)
 
     def _write(self) -> None:
         while True:

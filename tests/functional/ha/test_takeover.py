@@ -245,6 +245,7 @@ class OperatorTest(LabTestCase):
 
     def test_standby_passes_on_and_refuses(self):
         self.assertEqual(0, self.holder.command('standby').returncode)
+        self.addCleanup(self.holder.command, 'resume')
         new = self.moved()
         done = new.command('switch', self.holder.name, '--role', 'control',
                            '--wait', '5')

@@ -277,6 +277,11 @@ class FilesTest(base.BaseTestCase):
     def _path(self, name):
         return os.path.join(self.directory, name)
 
+    def test_newest_event_is_known_before_the_file_has_it(self):
+        kept = history.History(self._path('no such directory/h'))
+        kept.add('refused', 'control', {'why': 'on standby'})
+        self.assertEqual('on standby', kept.newest['refused']['why'])
+
     def test_history_skips_a_torn_line(self):
         with open(self._path('h'), 'w') as target:
             target.write('{"event": "taken"}\n{"eve')
