@@ -12,6 +12,7 @@ at the end of the window counts up to there.
 import argparse
 from collections.abc import Callable
 import dataclasses
+import itertools
 import json
 import os
 from pathlib import Path
@@ -94,7 +95,25 @@ FAULTS = {
 }
 
 
-def once(system: Any, fault: Fault) -> tuple[float, float]:
+def explain(system: Any, seen: list[judge.Seen], begin: float,
+            end: float) -> None:
+    """Print what the agents noted, relative to the fault, and the holes."""
+    noted = [(entry['time'], node.name, entry) for node in system.nodes
+             if hasattr(node, 'history') for entry in node.history()]
+    for at, name, entry in sorted(noted, key=lambda n: n[0]):
+        if begin - 0.2 <= at <= end:
+            rest = {k: v for k, v in entry.items()
+                    if k not in ('time', 'event', 'role')}
+            print(f'    {at - begin:+.4f} {name} {entry["event"]} {rest}')
+    echoes = [s for s in seen if s.echo and begin <= s.time <= end]
+    for one, two in itertools.pairwise(echoes):
+        if two.time - one.time > 0.025:
+            print(f'    hole {one.time - begin:+.4f} .. '
+                  f'{two.time - begin:+.4f} ({one.mac} -> {two.mac})')
+
+
+def once(system: Any, fault: Fault,
+         trace: bool = False) -> tuple[float, float]:
     """Inject the fault once; returns (hole, held twice) in seconds."""
     holder = (system.outside_etcd() if fault.needs == 'etcd'
               else system.settled())
@@ -114,6 +133,8 @@ def once(system: Any, fault: Fault) -> tuple[float, float]:
         for client in clients:
             client.stop()
     near = clients[0].seen()
+    if trace:
+        explain(system, near, begin, end)
     twice = judge.held_twice(
         near + clients[1].seen(), begin - 0.5, end)
     if not fault.heal_counts:

@@ -3,9 +3,10 @@
 
 etcd3gw talks to one member and waits as long as its timeout says, so each
 member has its own clients and threads here.  A request goes to the member
-that answers best; if it is slow, the others get the same request.  That is
-harmless: a swap that was done already fails the second time, shows our own
-value, and the core knows it by its number.
+that answers best; if it is slow, the others get the same request, round and
+round until its deadline, so that an election ends for us when it ends for
+etcd.  That is harmless: a swap that was done already fails the second time,
+shows our own value, and the core knows it by its number.
 """
 
 import base64
@@ -162,8 +163,8 @@ class Etcd:
         request = _Request(txn, time.monotonic() + limit, done)
         order = sorted(self._rates, key=lambda e: self._rates[e])
         self._jobs[order[0]].put(request)
-        step = limit / (len(order) + 2)
-        self._hedges.put((step, request, order[1:]))
+        step = limit / (2 * len(order))
+        self._hedges.put((step, request, order[1:] + order[:1]))
 
     def _hedge(self) -> None:
         waiting: list[tuple[float, float, _Request, list[str]]] = []
@@ -183,16 +184,15 @@ class Etcd:
 
     def _send_on(self, waiting: Any) -> Any:
         now = time.monotonic()
-        for due, step, request, others in waiting:
-            if due > now:
-                yield due, step, request, others
-            elif others:
-                self._jobs[others[0]].put(request)
-                yield now + step, step, request, others[1:]
-            elif now >= request.deadline:
+        for due, step, request, order in waiting:
+            if now >= request.deadline:
                 request.finish(None)
+            elif due > now:
+                yield due, step, request, order
             else:
-                yield request.deadline, step, request, others
+                self._jobs[order[0]].put(request)
+                yield (min(now + step, request.deadline), step, request,
+                       order[1:] + order[:1])
 
     def call(self, txn: dict[str, Any],
              timeout: float | None = None) -> dict[str, Any]:

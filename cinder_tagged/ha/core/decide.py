@@ -48,13 +48,31 @@ def decide(node: st.NodeState,
     node = _notice_pause(node, now, actions)
     for name in node.roles:
         node = _decide_role(node, name, now, actions)
-    if now >= node.beat_due:
+    if now >= node.beat_due or _has_news(node, now, actions):
+        beat = compose_beat(node, now)
         to = membership.targets(node)
         if to:
-            actions.append(act.Send(to, compose_beat(node, now)))
-        node = node.evolve(beats=node.beats + 1,
+            actions.append(act.Send(to, beat))
+        node = node.evolve(beats=node.beats + 1, told_silent=beat.silent,
                            beat_due=now + node.timing.beat)
     return node.evolve(last_decided=now), actions
+
+
+def _has_news(node: st.NodeState, now: float,
+              actions: list[act.Action]) -> bool:
+    """True if peers count time from what this node knows since now.
+
+    That is a renewal which is being sent, and a holder that fell silent.
+    """
+    if any(isinstance(a, act.Write) and a.kind == 'renew' for a in actions):
+        return True
+    core = membership.core_nodes(node)
+    return any(
+        role.record.holder not in node.told_silent
+        and membership.is_silent(node, core, role.record.holder, now)
+        for role in node.roles.values()
+        if role.record is not None and role.record.holder in core
+        and role.record.holder != node.me.node)
 
 
 def _notice_pause(node: st.NodeState, now: float,
@@ -108,8 +126,9 @@ def _acknowledge(turn: Turn) -> None:
 def compose_beat(node: st.NodeState, now: float) -> messages.Beat:
     """What this node tells its peers at this beat."""
     holdings = tuple(
-        messages.Holding(role.name, role.record, round(
-            max(0.0, now - role.seen_at), 6), role.gate_until > now)
+        messages.Holding(
+            role.name, role.record, _age(now, role.seen_at),
+            role.gate_until > now, *_sending(role, now))
         for role in node.roles.values()
         if role.record is not None and node.mine(role))
     why = membership.ineligible(node)
@@ -117,6 +136,18 @@ def compose_beat(node: st.NodeState, now: float) -> messages.Beat:
         silent=membership.silent_names(node, now), eligible=not why, why=why,
         load=node.load, data=node.data, mac=node.mac, holdings=holdings,
         applied={role.name: role.applied for role in node.roles.values()})
+
+
+def _age(now: float, at: float) -> float:
+    return round(max(0.0, now - at), 6)
+
+
+def _sending(role: st.RoleState, now: float) -> tuple[int, float]:
+    """Number and age of the renewal in flight, (0, 0.0) if none is."""
+    pending = role.pending
+    if pending is None or pending.kind != 'renew':
+        return 0, 0.0
+    return pending.record.seq, _age(now, pending.sent_at)
 
 
 def wake_at(node: st.NodeState) -> float:

@@ -29,8 +29,8 @@ def handing(turn: Turn) -> None:
     bound = record.instance or record.epoch != task.epoch
     if task.ready or bound:
         turn.shut()
-        turn.note('handed_over', target=record.holder)
         hold.certify(turn)
+        turn.note('handed_over', target=record.holder)
         turn.follow()
     elif turn.now >= role.authority:
         turn.shut()

@@ -31,8 +31,8 @@ def deposed(turn: Turn) -> None:
     """Another node holds the role: shut, then vouch for it."""
     role = turn.role
     turn.shut()
-    turn.note('deposed', own_epoch=role.epoch)
     certify(turn)
+    turn.note('deposed', own_epoch=role.epoch)
     turn.follow()
 
 
@@ -89,7 +89,8 @@ def _open(turn: Turn) -> bool:
         turn.set(open_at=min(role.open_at, turn.now))
     role = turn.role
     if not role.opened:
-        turn.read(node.timing.beat)
+        # The certificate ends the wait: look for it often.
+        turn.read(node.timing.beat / 3)
         role = turn.role
     if not may_open(role, turn.now) or turn.now >= role.authority:
         return False

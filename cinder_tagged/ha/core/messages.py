@@ -21,12 +21,18 @@ class BadMessage(ValueError):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Holding:
-    """A role that the sender holds; ``age`` s since its renewal was sent."""
+    """A role that the sender holds; ``age`` s since its renewal was sent.
+
+    ``sending`` is the number of a renewal that is on its way to etcd, 0 if
+    none is, and ``sending_age`` says how long ago it was sent.
+    """
 
     role: str
     record: rec.Record
     age: float
     open: bool = False
+    sending: int = 0
+    sending_age: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

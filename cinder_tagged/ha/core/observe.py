@@ -100,6 +100,8 @@ def learn(role: st.RoleState, record: rec.Record, bound: float,
     """Take over a record if it is newer, or a tighter bound of its time."""
     known = role.record
     floor = max(role.floor, record.epoch)
+    if (record.holder, record.instance, record.seq) == role.announced_write:
+        bound = min(bound, role.announced_at)
     if known is None or record.revision > known.revision:
         return role.evolve(record=record, seen_at=bound, learned_at=now,
             confirmed_at=st.NEVER, floor=floor)
@@ -194,9 +196,9 @@ def _written(node: st.NodeState, role: st.RoleState, seen: WriteDone,
     if won and node.mine(role):
         role = role.evolve(authority=max(
             role.authority, pending.sent_at + node.timing.hold))
-        # Peers must know of this renewal at once: they count from it.
-        node = node.evolve(beat_due=now)
-    elif not won:
+    elif not won and not (pending.kind == 'claim' and
+                          seen.record.epoch < pending.record.epoch):
+        # A claim that only lost to a renewal is tried again at once.
         role = role.evolve(retry_at=now + node.timing.beat)
     return put(node, role)
 
@@ -245,14 +247,33 @@ def _answer(role: st.RoleState, sender: str,
     return role.evolve(handing=handing)
 
 
+def _announced(role: st.RoleState, holding: messages.Holding,
+               now: float) -> st.RoleState:
+    """Note a renewal that is being sent.
+
+    A number is used for one write only, so whoever meets it in the record
+    knows when it was sent, although its holder died before it could tell
+    that it landed.
+    """
+    write = (holding.record.holder, holding.record.instance,
+             holding.sending)
+    if not holding.sending:
+        return role
+    bound = now - max(0.0, holding.sending_age)
+    if write == role.announced_write:
+        bound = min(bound, role.announced_at)
+    return role.evolve(announced_write=write, announced_at=bound)
+
+
 def _beat(node: st.NodeState, sender: str, beat: messages.Beat,
           now: float) -> st.NodeState:
     roles = dict(node.roles)
     for holding in beat.holdings:
         role = roles.get(holding.role)
         if role is not None and holding.record.holder == sender:
-            roles[role.name] = learn(
-                role, holding.record, now - max(0.0, holding.age), now)
+            roles[role.name] = _announced(learn(
+                role, holding.record, now - max(0.0, holding.age), now),
+                holding, now)
     for role in node.roles.values():
         # It restarted, or never got the first message.
         if (sender in role.acked

@@ -106,6 +106,10 @@ class RoleState(Evolving):
     confirmed_at: float = NEVER
     floor: int = 0
     shut_seen: int = 0
+    # A renewal that its holder said to be sending, and the latest time at
+    # which it can have been sent.
+    announced_write: tuple[str, str, int] = ('', '', 0)
+    announced_at: float = NEVER
     # Reading and claiming.
     reading: bool = False
     read_due: float = NEVER
@@ -165,6 +169,7 @@ class NodeState(Evolving):
     last_decided: float = NEVER
     beat_due: float = NEVER
     beats: int = 0
+    told_silent: tuple[str, ...] = ()
 
     def mine(self, role: RoleState) -> bool:
         """True if the record names this very process."""

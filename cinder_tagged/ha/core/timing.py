@@ -59,7 +59,7 @@ class Timing:
 
 PROFILES = {
     'fast': Timing(
-        beat=0.03, suspect=0.15, hold=0.3, renew=0.05, margin=0.015,
+        beat=0.03, suspect=0.15, hold=0.25, renew=0.05, margin=0.015,
         request=0.12, stagger=0.06, etcd_election=0.1),
     'default': Timing(),
     'calm': Timing(

@@ -77,7 +77,8 @@ class Node:
             '--initial-advertise-peer-urls', f'http://{self.ip}:2380',
             '--initial-cluster', members, '--initial-cluster-state',
             'existing' if (self.space.files / 'etcd').exists() else 'new',
-            '--heartbeat-interval', str(beat),
+            # A member that comes back must not force an election.
+            '--pre-vote', '--heartbeat-interval', str(beat),
             '--election-timeout', str(election), '--log-level', 'error',
             log='etcd.log', env=environment())
 

@@ -188,6 +188,32 @@ class ObserveTest(base.BaseTestCase):
             holdings=(messages.Holding('control', record, 0.25),))), 100.0)
         self.assertEqual(99.75, node.roles['control'].seen_at)
 
+    def test_a_renewal_that_its_holder_announced_is_timed_by_that(self):
+        record = rec.Record(3, 'b', 'b.1', seq=7, hold=0.6, shut=2,
+                            revision=5)
+        renewed = dataclasses.replace(record, seq=8, revision=6)
+        node = observe.observe(make_node(), observe.Heard('b', messages.Beat(
+            holdings=(messages.Holding('control', record, 0.1, True, 8,
+                                       0.02),))), 100.0)
+        # b died then; who suspects it reads the record.
+        node = observe.observe(node, observe.ReadDone(
+            'control', 100.3, renewed), 100.4)
+        role = node.roles['control']
+        self.assertEqual((renewed, 99.98), (role.record, role.seen_at))
+
+    def test_an_announced_number_says_nothing_of_another_write(self):
+        record = rec.Record(3, 'b', 'b.1', seq=7, hold=0.6, shut=2,
+                            revision=5)
+        node = observe.observe(make_node(), observe.Heard('b', messages.Beat(
+            holdings=(messages.Holding('control', record, 0.1, True, 8,
+                                       0.02),))), 100.0)
+        for other in (dataclasses.replace(record, seq=9, revision=7),
+                      dataclasses.replace(record, seq=8, revision=8,
+                                          instance='b.2')):
+            node = observe.observe(node, observe.ReadDone(
+                'control', 100.3, other), 100.4)
+            self.assertEqual(100.4, node.roles['control'].seen_at)
+
     def test_a_beat_cannot_speak_for_another_node(self):
         record = rec.Record(3, 'c', 'c.1', hold=0.6, shut=2, revision=5)
         node = observe.observe(make_node(), observe.Heard('b', messages.Beat(

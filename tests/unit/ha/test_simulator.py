@@ -166,6 +166,16 @@ class MutantsTest(base.BaseTestCase):
                                   lambda self, hold: hold * 1.002 + 0.01):
             self.assertTrue(self._broken())
 
+    def test_with_a_renewal_taken_for_an_earlier_one(self):
+        original = observe.learn
+
+        def learn(role, record, bound, now):
+            if record.holder == role.announced_write[0]:
+                bound = min(bound, role.announced_at)
+            return original(role, record, bound, now)
+        with mock.patch.object(observe, 'learn', learn):
+            self.assertTrue(self._broken())
+
     def test_with_one_write_number_for_several_writes(self):
         def next_seq(self):
             return 1
