@@ -2,7 +2,8 @@
 """Nova, with a compute node that boots nothing.
 
 Nova's own fake driver stands for the hypervisor: servers get all they
-need, volumes first, but no guest runs.
+need, volumes first, but no guest runs. The part "hypervisor" is one that
+boots them.
 """
 
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ from devstack.sandbox.wsgi import answers
 from devstack.sandbox.wsgi import wsgi_service
 
 HOST = 'sandbox'
+_COMPUTE = 'nova-compute'
 _HEARTBEAT_S = 3
 _START_DEADLINE_S = 240
 
@@ -35,7 +37,8 @@ _FILTER = """
 [filter:feature_disks]
 paste.filter_factory = nova_hooks.filter:filter_factory
 """
-FLAVORS = (('tiny', 1, 64, 1), ('small', 1, 512, 5), ('volume', 1, 64, 0))
+FLAVORS = (('tiny', 1, 64, 1), ('guest', 1, 192, 1), ('small', 1, 512, 5),
+           ('volume', 1, 64, 0))
 
 
 class NovaConf:
@@ -152,7 +155,7 @@ class NovaApi(Part):
 
 
 class NovaDaemons(Part):
-    """Conductor, scheduler and compute."""
+    """Conductor, scheduler, and unless there is another a compute node."""
 
     name = 'nova daemons'
     # Conductor and scheduler give up for good when Keystone or Placement
@@ -163,13 +166,15 @@ class NovaDaemons(Part):
                  keystone: Keystone) -> None:
         super().__init__(layout)
         self.keystone = keystone
+        names = ['nova-conductor', 'nova-scheduler']
+        if 'hypervisor' not in layout.settings.parts:
+            names.append(_COMPUTE)
         self._services = {
             name: Service(
                 name, layout.directory('log'),
                 [layout.program(name), '--config-file', conf.path],
                 layout.guard, layout.environment())
-            for name in ('nova-conductor', 'nova-scheduler',
-                         'nova-compute')}
+            for name in names}
 
     @property
     def services(self) -> Sequence[Service]:
@@ -182,13 +187,25 @@ class NovaDaemons(Part):
         for name, service in self._services.items():
             service.wait_ready(
                 partial(_up, compute, name), _START_DEADLINE_S)
-        wait_until(lambda: list(compute.hypervisors()), _START_DEADLINE_S,
-                   'compute node mapped to the cell', interval=0.5)
+        if _COMPUTE in self._services:
+            wait_for_compute(self.keystone, self._services[_COMPUTE], HOST)
         _make_flavors(compute)
 
 
-def _up(compute: Any, binary: str) -> bool:
-    return any(service.state == 'up'
+def wait_for_compute(keystone: Keystone, service: Service,
+                     host: str) -> None:
+    """Wait until a compute node takes servers."""
+    compute = keystone.connect('admin').compute
+    service.wait_ready(
+        partial(_up, compute, _COMPUTE, host), _START_DEADLINE_S)
+    wait_until(
+        lambda: any(node.service_details['host'] == host
+                    for node in compute.hypervisors(details=True)),
+        _START_DEADLINE_S, 'compute node mapped to the cell', interval=0.5)
+
+
+def _up(compute: Any, binary: str, host: str | None = None) -> bool:
+    return any(service.state == 'up' and host in (None, service.host)
                for service in compute.services(binary=binary))
 
 

@@ -23,6 +23,7 @@ from devstack.sandbox.cinder import VOLUME_CLUSTER
 from devstack.sandbox.cinder import wait_for_pools
 from devstack.sandbox.database import Database
 from devstack.sandbox.glance import Glance
+from devstack.sandbox.hypervisor import Hypervisor
 from devstack.sandbox.keystone import Keystone
 from devstack.sandbox.keystone import REGION
 from devstack.sandbox.layout import Layout
@@ -101,7 +102,14 @@ class Sandbox:
         conf = NovaConf(self.layout, self.keystone)
         return [Placement(self.layout, self.keystone),
                 Network(self.layout), NovaApi(self.layout, conf),
-                NovaDaemons(self.layout, conf, self.keystone)]
+                NovaDaemons(self.layout, conf, self.keystone),
+                *([self.hypervisor()]
+                  if 'hypervisor' in self.settings.parts else [])]
+
+    def hypervisor(self) -> Hypervisor:
+        """Return a node that boots guests; the caller may start it."""
+        return Hypervisor(self.layout, NovaConf(self.layout, self.keystone),
+                          self.keystone, self.clusters)
 
     # -- life ---------------------------------------------------------------
 

@@ -10,7 +10,9 @@ import tempfile
 from typing import Any
 
 # Parts beside the block storage that can be asked for by --with.
-OPTIONAL_PARTS = ('image', 'compute')
+OPTIONAL_PARTS = ('image', 'compute', 'hypervisor')
+# What each of them stands on.
+_NEEDS = {'compute': {'image'}, 'hypervisor': {'image', 'compute'}}
 
 Conf = Mapping[str, Mapping[str, Any]]
 
@@ -77,6 +79,6 @@ class Settings:
             raise ValueError(
                 f'unknown part {", ".join(sorted(unknown))}: choose from '
                 f'{", ".join(OPTIONAL_PARTS)}')
-        if 'compute' in self.parts:
-            # Servers boot from images.
-            object.__setattr__(self, 'parts', self.parts | {'image'})
+        parts = self.parts.union(
+            *(_NEEDS.get(part, ()) for part in self.parts))
+        object.__setattr__(self, 'parts', parts)

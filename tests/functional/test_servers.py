@@ -15,7 +15,8 @@ from tests.functional import test_images
 MIB = 1024 ** 2
 
 
-class ServersTest(test_images.ImageCase):
+class ServerCase(test_images.ImageCase):
+    """A test that makes servers."""
 
     parts = frozenset({'image', 'compute'})
 
@@ -24,8 +25,6 @@ class ServersTest(test_images.ImageCase):
         self.flavors = {flavor.name: flavor
                         for flavor in self.cloud.compute.flavors()}
         self.data = os.urandom(4 * MIB)
-
-    # -- helpers ------------------------------------------------------------
 
     def post(self, *, hint=None, flavor='tiny', version='2.96', cloud=None,
              **server):
@@ -70,6 +69,9 @@ class ServersTest(test_images.ImageCase):
         """Return the one volume of a server."""
         (attached,) = server.attached_volumes
         return self.cloud.block_storage.get_volume(attached.id)
+
+
+class ServersTest(ServerCase):
 
     # -- where disks are ----------------------------------------------------
 
