@@ -115,7 +115,7 @@ def _chooses(raw: bytes) -> bool:
     try:
         body = json.loads(raw)
         return bool(body.get('stores') or body.get('all_stores'))
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return True
 
 

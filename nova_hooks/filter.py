@@ -145,7 +145,7 @@ def _parse(raw: bytes) -> dict[str, Any] | None:
     """Return the body if it is one of a create, as far as can be told."""
     try:
         body = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if isinstance(body, dict) and isinstance(body.get('server'), dict):
         return body

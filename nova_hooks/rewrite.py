@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import dataclasses
 import enum
 import math
+import re
 from typing import Any
 
 from nova_hooks import asking
@@ -16,6 +17,7 @@ from nova_hooks import errors
 
 GIB = 1024 ** 3
 _BDM = 'block_device_mapping_v2'
+_SIZE = re.compile(r'[0-9]{1,9}')
 #: What a client may say of its root disk that a volume keeps.
 _KEPT = ('device_name', 'device_type', 'disk_bus', 'guest_format', 'tag')
 
@@ -145,7 +147,9 @@ def apply(server: Mapping[str, Any], decided: Plan,
 
     :param volume_type: id or name
     """
-    entries = [dict(entry) for entry in server.get(_BDM) or []]
+    # What is no record stays: Nova says what is wrong with it.
+    entries = [dict(entry) if isinstance(entry, dict) else entry
+               for entry in server.get(_BDM) or []]
     index = decided.root.index
     if decided.root.boot is Boot.NEW_VOLUME and index is not None:
         entries[index]['volume_type'] = volume_type
@@ -174,7 +178,7 @@ def root_size(server: Mapping[str, Any]) -> int:
     if root.index is None:
         return 0
     size = server[_BDM][root.index].get('volume_size')
-    return int(size) if str(size).isdigit() else 0
+    return int(size) if _SIZE.fullmatch(str(size)) else 0
 
 
 def count_of(server: Mapping[str, Any]) -> tuple[int, int]:
@@ -185,5 +189,5 @@ def count_of(server: Mapping[str, Any]) -> tuple[int, int]:
     try:
         least = max(1, int(server.get('min_count') or 1))
         return least, max(least, int(server.get('max_count') or least))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return 1, 1

@@ -71,5 +71,5 @@ def lift(server: Mapping[str, Any], version: str) -> dict[str, Any]:
 
 
 def _parse(version: str) -> Version | None:
-    match = re.fullmatch(r'(\d+)\.(\d+)', version)
+    match = re.fullmatch(r'([0-9]{1,4})\.([0-9]{1,4})', version)
     return (int(match[1]), int(match[2])) if match else None

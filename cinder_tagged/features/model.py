@@ -64,7 +64,7 @@ def parse_weight(value: float | int | str, *, where: str = '') -> float:
     """
     try:
         weight = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         weight = math.nan
     if not math.isfinite(weight) or weight < 0:
         raise exceptions.FeatureConfigError(

@@ -67,7 +67,8 @@ def parse_tags(value: str | Iterable[str], *,
     :raises FeatureConfigError: nothing in the list, a bad tag, or one word
         under two kinds
     """
-    parts = value.split(',') if isinstance(value, str) else list(value)
+    parts = value.split(',') if isinstance(value, str) else _texts(value,
+                                                                  where)
     shown = value if isinstance(value, str) else ', '.join(parts)
     if not any(part.strip() for part in parts):
         raise exceptions.FeatureConfigError(
@@ -87,3 +88,17 @@ def parse_tags(value: str | Iterable[str], *,
                 f'{before.kind} and {tag.kind}; keep one of them', where)
         found[tag.word] = before if before and before.kind else tag
     return tuple(found.values())
+
+
+def _texts(value: Iterable[str], where: str) -> list[str]:
+    """Return the items of what should be a list of texts.
+
+    Reports of backends carry one; what a foreign backend puts there may be
+    anything.
+    """
+    if isinstance(value, (list, tuple)) and all(
+            isinstance(part, str) for part in value):
+        return list(value)
+    raise exceptions.FeatureConfigError(
+        _OPTION, value, 'this is no list of texts; report tags as '
+        '["medium:ssd", "public"]', where)

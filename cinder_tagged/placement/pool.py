@@ -7,6 +7,7 @@ import dataclasses
 import math
 from typing import Any
 
+from cinder_tagged import exceptions
 from cinder_tagged import features
 from cinder_tagged.features import wire
 
@@ -18,14 +19,31 @@ _UNKNOWN = ('infinite', 'unknown', None, '')
 ClusterKey = tuple[str, str]
 
 
-def _number(value: Any, unknown: float) -> float:
-    return unknown if value in _UNKNOWN else float(value)
+def _number(caps: Mapping[str, Any], key: str, unknown: float) -> float:
+    """Read an amount.
+
+    :raises FeatureConfigError: it is no number
+    """
+    value = caps.get(key)
+    try:
+        if value in _UNKNOWN:
+            return unknown
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if math.isnan(number):
+        raise exceptions.FeatureConfigError(
+            key, value, 'the backend has to report a number, "infinite" or '
+            '"unknown"')
+    return unknown if math.isinf(number) else number
 
 
-def _ratio(value: Any, total: float, free: float, provisioned: float) -> float:
+def _ratio(caps: Mapping[str, Any], total: float, free: float,
+           provisioned: float) -> float:
     """Read max_over_subscription_ratio; ``auto`` as Cinder defines it."""
-    if value != 'auto':
-        return _number(value, 1.0)
+    key = 'max_over_subscription_ratio'
+    if caps.get(key) != 'auto':
+        return _number(caps, key, 1.0)
     if not provisioned or not math.isfinite(total):
         return 20.0
     return 1.0 + provisioned / (total - free + 1.0)
@@ -65,12 +83,13 @@ class Pool:
         """Read what a backend reports, as the scheduler or REST gives it.
 
         :param changes: values that the caller knows better
-        :raises FeatureConfigError: the reported tags or weight are unusable
+        :raises FeatureConfigError: the reported tags, weight or amounts are
+            unusable
         """
-        total = _number(caps.get('total_capacity_gb'), INFINITE)
-        free = _number(caps.get('free_capacity_gb'), INFINITE)
-        allocated = _number(caps.get('allocated_capacity_gb'), 0.0)
-        provisioned = _number(caps.get('provisioned_capacity_gb'), 0.0)
+        total = _number(caps, 'total_capacity_gb', INFINITE)
+        free = _number(caps, 'free_capacity_gb', INFINITE)
+        allocated = _number(caps, 'allocated_capacity_gb', 0.0)
+        provisioned = _number(caps, 'provisioned_capacity_gb', 0.0)
         down = caps.get('backend_state') == 'down'
         pool = cls(
             backend=backend,
@@ -80,10 +99,9 @@ class Pool:
             if down else '',
             total_gb=total, free_gb=free, allocated_gb=allocated,
             provisioned_gb=provisioned,
-            reserved_percentage=_number(caps.get('reserved_percentage'), 0.0),
+            reserved_percentage=_number(caps, 'reserved_percentage', 0.0),
             max_over_subscription_ratio=_ratio(
-                caps.get('max_over_subscription_ratio'), total, free,
-                provisioned or allocated),
+                caps, total, free, provisioned or allocated),
             thin=caps.get('thin_provisioning_support') in (True, 'True',
                                                            'true'))
         return dataclasses.replace(pool, **changes) if changes else pool

@@ -4,6 +4,7 @@
 from collections.abc import Mapping
 import dataclasses
 
+from cinder_tagged import exceptions
 from cinder_tagged import features
 from cinder_tagged.features import expression
 
@@ -12,6 +13,8 @@ from cinder_tagged.features import expression
 EXTRA_SPEC = 'feature:require'
 #: Scheduler hint that holds a further expression.
 HINT = 'feature'
+#: Most hints in one request: as many as fit into the longest expression.
+MAX_HINTS = 128
 #: Keys of a volume's metadata in which the scheduler leaves, for a request
 #: that found no place, the expression that was asked and why it failed.
 ASKED_METADATA = 'feature_request'
@@ -52,8 +55,12 @@ def requirement(extra_specs: Mapping[str, str] | None,
         texts.append(extra_specs[EXTRA_SPEC])
     if hints and hints.get(HINT) is not None:
         hint = hints[HINT]
-        texts += ([str(h) for h in hint] if isinstance(hint, (list, tuple))
-                  else [str(hint)])
+        hints_given = hint if isinstance(hint, (list, tuple)) else [hint]
+        if len(hints_given) > MAX_HINTS:
+            raise exceptions.ExpressionError(
+                f'{len(hints_given)} hints', 0,
+                f'more than {MAX_HINTS} features are named')
+        texts += map(str, hints_given)
     joined: features.Expression | None = None
     for text in texts:
         parsed = features.parse_expression(text)

@@ -80,16 +80,13 @@ class Codec:
                 for key in self._keys):
             raise Refused('wrong key')
         head, _, body = packet.partition(b'\n')
-        try:
-            sender, to, incarnation, counter, echo = json.loads(head)
-        except ValueError as exc:
-            raise Refused('no header') from exc
+        sender, to, incarnation, counter, echo = _header(head)
         if to != self.node:
             raise Refused(f'meant for {to}')
         self._fresh(sender, incarnation, counter, echo)
         try:
             return sender, messages.from_wire(json.loads(body))
-        except (ValueError, messages.BadMessage) as exc:
+        except (ValueError, RecursionError, messages.BadMessage) as exc:
             raise Refused(f'no message: {exc}') from exc
 
     def _fresh(self, sender: str, incarnation: int, counter: int,
@@ -117,6 +114,18 @@ class Codec:
             if len(partner.seen) > 2 * WINDOW:
                 partner.seen = {c for c in partner.seen
                                 if c > counter - WINDOW}
+
+
+def _header(head: bytes) -> tuple[str, str, int, int, int]:
+    """Read a header; :raises Refused: unless every field fits."""
+    try:
+        sender, to, incarnation, counter, echo = json.loads(head)
+    except (ValueError, TypeError, RecursionError) as exc:
+        raise Refused('no header') from exc
+    if not (isinstance(sender, str) and isinstance(to, str) and all(
+            type(n) is int for n in (incarnation, counter, echo))):
+        raise Refused('no header')
+    return sender, to, incarnation, counter, echo
 
 
 def read_keys(text: str) -> list[bytes]:

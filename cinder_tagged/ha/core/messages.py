@@ -136,6 +136,8 @@ def to_wire(message: Message) -> dict[str, Any]:
 
 def from_wire(fields: Mapping[str, Any]) -> Message:
     """Build a message; :raises BadMessage: unless every field fits."""
+    if not isinstance(fields, Mapping):
+        raise BadMessage('not an object')
     cls = _KINDS.get(str(fields.get('k')))
     if cls is None:
         raise BadMessage(f'unknown kind of message {fields.get("k")!r}')

@@ -126,7 +126,7 @@ def load(text: str, revision: int) -> Record:
     """Parse a stored record; :raises BadRecord: if it is none."""
     try:
         fields = json.loads(text)
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise BadRecord(f'the role record is not JSON: {exc}') from exc
     if not isinstance(fields, dict):
         raise BadRecord('the role record is not a JSON object')

@@ -35,13 +35,15 @@ def from_lsblk(deadline: float) -> dict[str, Block]:
 
 
 def parse(report: str) -> dict[str, Block]:
-    try:
-        rows = json.loads(report)['blockdevices']
-    except (ValueError, KeyError) as error:
-        raise exceptions.Unreadable(f'lsblk: {error}') from error
+    """Read lsblk's JSON; :raises Unreadable: unless it is the tree of it."""
     blocks: dict[str, Block] = {}
-    for row in rows:
-        _collect(row, blocks)
+    try:
+        for row in json.loads(report)['blockdevices']:
+            _collect(row, blocks)
+    except (ValueError, KeyError, TypeError, AttributeError,
+            RecursionError) as error:
+        raise exceptions.Unreadable(
+            f'lsblk: {type(error).__name__} {error}') from error
     return blocks
 
 
@@ -49,9 +51,12 @@ def _collect(row: dict[str, Any], blocks: dict[str, Block]) -> str:
     below = tuple(
         _collect(child, blocks) for child in row.get('children', ()))
     devno = row['maj:min'].strip()
-    kind = row['type']
-    state = '' if kind in ('lvm', 'mpath', 'crypt') else row['state'] or ''
-    blocks[devno] = Block(row['kname'], devno, kind, state, below)
+    name, kind, state = row['kname'], row['type'], row['state'] or ''
+    if not all(isinstance(text, str) for text in (name, kind, state)):
+        raise TypeError(f'device {devno} is not described by texts')
+    if kind in ('lvm', 'mpath', 'crypt'):
+        state = ''
+    blocks[devno] = Block(name, devno, kind, state, below)
     return devno
 
 

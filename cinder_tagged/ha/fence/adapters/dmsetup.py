@@ -14,6 +14,7 @@ from cinder_tagged.ha.fence.core.facts import DmDevice
 from cinder_tagged.ha.fence.core.model import Path
 
 _DEVNO = re.compile(r'(?<!\S)\d+:\d+(?!\S)')
+_COUNT = re.compile(r'[0-9]{1,9}')
 _COLUMNS = 'name,uuid,major,minor,open,attr'
 
 
@@ -69,7 +70,7 @@ def parse(info: str, table: str, status: str) -> tuple[DmDevice, ...]:
 
 def _fields(line: str) -> list[str]:
     fields = [field.strip() for field in line.strip().split('|')]
-    if len(fields) != 6 or not fields[4].isdigit():
+    if len(fields) != 6 or not _COUNT.fullmatch(fields[4]):
         raise exceptions.Unreadable(f'dmsetup info: {line!r}')
     return fields
 
