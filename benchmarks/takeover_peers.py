@@ -34,6 +34,8 @@ vrrp_instance control {{
 class Ours:
     """Five agents with a profile's timings."""
 
+    slow = False
+
     def __init__(self, profile: str) -> None:
         self.lab = labs.Lab(profile)
         self.cuts = {'': '', 'peers': labs.PEERS_ONLY,
@@ -134,6 +136,7 @@ class Keepalived:
 
     def __init__(self, advert: float, refresh: str = '') -> None:
         self.advert, self.refresh = advert, refresh
+        self.slow = advert >= 1
         self.cuts = {'': '', 'peers': 'ip protocol 112'}
         self.switch = spaces.Switch('switch')
         self.nodes: list[Any] = []
@@ -161,7 +164,7 @@ class Keepalived:
 
     def settled(self) -> Any:
         first = labs.wait_for(self._one, 'one holder')
-        for _ in range(40):
+        for _ in range(15):
             labs.wait_for(self._one, 'one holder')
             if self._one() is not first:
                 first = labs.wait_for(self._one, 'one holder')
