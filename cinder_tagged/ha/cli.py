@@ -11,6 +11,7 @@ from oslo_log import log as logging
 from cinder_tagged.ha import agent as agents
 from cinder_tagged.ha import control
 from cinder_tagged.ha import options
+from cinder_tagged.ha import settings
 from cinder_tagged.ha import status as statuses
 from cinder_tagged.ha.adapters import datasync
 from cinder_tagged.ha.adapters import etcd
@@ -29,18 +30,18 @@ def load(path: str) -> Any:
         options.register(conf)
         options.read_all(conf)
     except cfg.Error as exc:
-        raise options.BadConfig(f'{path}: {exc}') from exc
+        raise settings.BadConfig(f'{path}: {exc}') from exc
     return conf
 
 
 def check(conf: Any) -> int:
     """Say what is wrong, or how fast a takeover is."""
-    found = list(options.problems(conf))
+    found = list(settings.problems(conf))
     for text in found:
         print(f'error: {text}', file=sys.stderr)
     if found:
         return 1
-    timing = options.timing(conf)
+    timing = settings.timing(conf)
     print(f'Sound. Takeover from a dead node: usually '
           f'{timing.usual_takeover:.2f} s, at worst '
           f'{timing.worst_takeover:.2f} s with a sound etcd.')
@@ -49,9 +50,9 @@ def check(conf: Any) -> int:
 
 def serve(conf: Any) -> int:
     """Run the agent until SIGTERM."""
-    found = list(options.problems(conf))
+    found = list(settings.problems(conf))
     if found:
-        raise options.BadConfig('\n'.join(found))
+        raise settings.BadConfig('\n'.join(found))
     logging.setup(conf, 'cinder-tagged-ha')
     agent = agents.Agent(conf)
     socket = control.Control(agent)
@@ -154,7 +155,7 @@ def main() -> int:
     arguments = parser().parse_args()
     try:
         return run(arguments)
-    except (options.BadConfig, control.Failed, kernel.KernelError,
+    except (settings.BadConfig, control.Failed, kernel.KernelError,
             etcd.EtcdError, datasync.DataError, ValueError) as exc:
         for line in str(exc).splitlines():
             print(f'error: {line}', file=sys.stderr)

@@ -126,9 +126,9 @@ class Control:
                wait: float) -> dict[str, Any]:
         """Move ``role`` to ``target``; back within ``wait`` s."""
         agent = self._agent
-        if role not in agent.roles:
+        if role not in agent.effects.roles:
             raise Failed(f'there is no role {role}; there are: '
-                         + ', '.join(agent.roles))
+                         + ', '.join(agent.effects.roles))
         if target not in agent.members:
             raise Failed(f'there is no member {target}; there are: '
                          + ', '.join(agent.members))
@@ -167,7 +167,7 @@ class Control:
             agent.feed(observe.Operator('switch', role, target, broadcast))
         elif holder in agent.members:
             message = messages.Switch(role, target, broadcast)
-            agent.post(lambda: agent.perform(
+            agent.post(lambda: agent.effects.perform(
                 act.Send((holder,), message), agent.engine.node))
         else:
             raise Failed(f'nobody holds {role}; it is taken by itself as '

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def as_json(agent: agents.Agent) -> dict[str, Any]:
     """The status that the command shows; deciding thread only."""
-    node, now = agent.engine.node, agent.now()
+    node, now = agent.engine.node, agent.effects.now()
     live = membership.live_peers(node, now)
     return {
         'node': node.me.node,
@@ -32,7 +32,7 @@ def as_json(agent: agents.Agent) -> dict[str, Any]:
                     else 'not watched' for name in node.members},
         'roles': {name: _role(node, role, now)
                   for name, role in node.roles.items()},
-        'counters': dict(agent.counters),
+        'counters': dict(agent.effects.counters),
         'worst_takeover': round(node.timing.worst_takeover, 3),
     }
 

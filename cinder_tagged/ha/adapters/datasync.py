@@ -141,7 +141,7 @@ class Mirror(threading.Thread):
     def __init__(self, agent: agents.Agent) -> None:
         super().__init__(daemon=True, name='mirror')
         self._agent = agent
-        self._store = Store(agent.etcd)
+        self._store = Store(agent.effects.etcd)
         self._directory = os.path.join(agent.conf.ha.state_dir, 'data')
         self._files: list[str] = agent.conf.ha_data.files
         self._acked: tuple[int, str] | None = None
@@ -149,7 +149,7 @@ class Mirror(threading.Thread):
 
     def run(self) -> None:
         while not self._agent.ended:
-            self._agent.resync.clear()
+            self._agent.effects.resync.clear()
             try:
                 self.once()
             except (etcd.EtcdError, DataError, OSError, ValueError,
@@ -158,7 +158,7 @@ class Mirror(threading.Thread):
                 self._acked = None
                 self._agent.feed(observe.Data(
                     self._agent.engine.node.data, False))
-            self._agent.resync.wait(self._agent.conf.ha_data.period)
+            self._agent.effects.resync.wait(self._agent.conf.ha_data.period)
 
     def once(self) -> None:
         """Offer what changed here if this node controls, then copy."""

@@ -14,6 +14,7 @@ from oslotest import base
 
 from cinder_tagged.ha import cli
 from cinder_tagged.ha import options
+from cinder_tagged.ha import settings
 from cinder_tagged.ha.adapters import datagrams
 from cinder_tagged.ha.adapters import datasync
 from cinder_tagged.ha.adapters import etcd
@@ -229,7 +230,7 @@ class OptionsTest(base.BaseTestCase):
         return cli.load(path)
 
     def test_good(self):
-        self.assertEqual([], list(options.problems(self._conf(self.GOOD))))
+        self.assertEqual([], list(settings.problems(self._conf(self.GOOD))))
 
     @ddt.data(
         ('node = a', 'node = z', '[ha] node = z'),
@@ -243,13 +244,13 @@ class OptionsTest(base.BaseTestCase):
         ('[ha_role', '[ha_timing]\nrenew = 0.5\n[ha_role', '[ha_timing]'))
     @ddt.unpack
     def test_problems_name_the_option(self, old, new, named):
-        found = list(options.problems(self._conf(
+        found = list(settings.problems(self._conf(
             self.GOOD.replace(old, new))))
         self.assertTrue(any(named in text for text in found), found)
 
     def test_bad_value_names_its_option(self):
         error = self.assertRaises(
-            options.BadConfig, self._conf,
+            settings.BadConfig, self._conf,
             self.GOOD + 'strategy = nearest\n')
         self.assertIn('strategy', str(error))
 
