@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What runs with a role: started in order, stopped in the opposite order."""
 
+from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
@@ -113,7 +114,8 @@ class Process:
         raise ResourceError(f'{self._command[0]} survives SIGKILL')
 
 
-TYPES = {'command': Command, 'unit': Unit, 'process': Process}
+TYPES: dict[str, Callable[[str, Any], Resource]] = {
+    'command': Command, 'unit': Unit, 'process': Process}
 
 
 class Group:

@@ -206,7 +206,11 @@ def switch_and_freeze_giver(world: simworld.World,
             'switch', role, dice.choice(sorted(world.nodes))))
         world.after(dice.random() * 0.03, node.freeze)
         undo.append(node.thaw)
-    return lambda: [call() for call in undo] and None
+
+    def thaw() -> None:
+        for call in undo:
+            call()
+    return thaw
 
 
 def conflict(world: simworld.World, dice: random.Random) -> Undo:
