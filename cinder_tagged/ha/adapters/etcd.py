@@ -100,6 +100,7 @@ class _Lane(threading.Thread):
         self._access, self._endpoint = access, endpoint
         self._timeout, self._jobs, self._rate = timeout, jobs, rate
         self._client: Any = None
+        self._refusal = ''
 
     def run(self) -> None:
         while True:
@@ -118,12 +119,29 @@ class _Lane(threading.Thread):
             answer = self._client.transaction(job.txn)
         except (exceptions.Etcd3Exception, requests.RequestException,
                 OSError, ValueError, KeyError) as exc:
-            self._client = None
-            self._rate(self._endpoint, 10 * self._timeout)
-            LOG.debug('etcd %s: %s', self._endpoint, exc)
+            self._failed(exc)
             return
         self._rate(self._endpoint, time.monotonic() - begin)
+        self._refusal = ''
         job.finish(answer)
+
+    def _failed(self, exc: Exception) -> None:
+        self._rate(self._endpoint, 10 * self._timeout)
+        LOG.debug('etcd %s: %s', self._endpoint, exc)
+        words = (getattr(exc, 'detail_text', '') or str(exc)).strip()
+        if type(exc) is exceptions.Etcd3Exception:
+            # A token ends with its time and with the member that gave it;
+            # only then is a new login worth its price, high on purpose.
+            self._client = None
+            remedy = 'user and password_file, and the roles of that user'
+        elif 'SSL' in words:
+            remedy = 'ca_file, cert_file and key_file'
+        else:
+            return
+        if words != self._refusal:
+            LOG.warning('etcd %s refuses this node: %s. Look at [ha_etcd] '
+                        '%s', self._endpoint, words, remedy)
+        self._refusal = words
 
 
 class Etcd:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What was decided and why: log, history file, notifications.
 
-Adding never blocks: a thread writes.
+Adding never blocks: a thread writes, and each sink has one of its own, so a
+bus that hangs holds up neither decisions nor the file.
 """
 
 from collections.abc import Callable
@@ -20,6 +21,8 @@ LOG = logging.getLogger(__name__)
 
 #: The history is cut to half when it grows beyond this many bytes.
 LIMIT = 4 * 1024 * 1024
+#: Events that wait for a slow sink; later ones are dropped.
+WAITING = 1000
 #: Events that somebody should look at.
 ALARMS = frozenset({'conflict', 'lapsed', 'refused', 'service_failed',
                     'reconfigure_failed', 'paused', 'rolled_back'})
@@ -35,14 +38,26 @@ class History:
         self.counts: dict[str, int] = {}
         #: The newest entry of each event, at once; the file follows.
         self.newest: dict[str, dict[str, Any]] = {}
-        self._sinks: list[Sink] = []
+        self._waiting: list[queue.Queue[dict[str, Any]]] = []
         self._queue: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         threading.Thread(target=self._write, daemon=True,
                          name='history').start()
 
     def attach(self, sink: Sink) -> None:
-        """Also tell ``sink`` (event, entry), in the writing thread."""
-        self._sinks.append(sink)
+        """Also tell ``sink`` (event, entry), in a thread of its own."""
+        waiting: queue.Queue[dict[str, Any]] = queue.Queue(WAITING)
+        self._waiting.append(waiting)
+        threading.Thread(target=self._pass_on, args=(sink, waiting),
+                         daemon=True, name='notify').start()
+
+    @staticmethod
+    def _pass_on(sink: Sink, waiting: queue.Queue[dict[str, Any]]) -> None:
+        while True:
+            entry = waiting.get()
+            try:
+                sink(entry['event'], entry)
+            except Exception:
+                LOG.exception('An event was not passed on')
 
     def add(self, event: str, role: str, detail: Mapping[str, Any]) -> None:
         """Keep one event."""
@@ -61,11 +76,12 @@ class History:
                  if k not in ('event', 'role', 'time')}, sort_keys=True))
             with contextlib.suppress(OSError):
                 self._append(json.dumps(entry))
-            for sink in self._sinks:
+            for waiting in self._waiting:
                 try:
-                    sink(entry['event'], entry)
-                except Exception:
-                    LOG.exception('An event was not passed on')
+                    waiting.put_nowait(entry)
+                except queue.Full:
+                    LOG.warning('The bus is slow: %s is not passed on',
+                                entry['event'])
 
     def _append(self, line: str) -> None:
         with open(self.path, 'a') as target:
