@@ -7,6 +7,7 @@ what came of it as an observation.
 
 from collections.abc import Callable
 import os
+import shlex
 import socket
 import threading
 import time
@@ -90,6 +91,7 @@ class Effects:
         self._services = {role: parts.Worker(f'services {role}')
                           for role in self.roles}
         self._pointing = parts.Worker('pointing')
+        self._deaths = parts.Worker('deaths')
 
     def close(self) -> None:
         """Shut every gate, take every address off, stop every service."""
@@ -227,6 +229,26 @@ class Effects:
                                  {'why': text, 'epoch': first.epoch})
             self._feed(observe.Applied(first.role, first.epoch))
         self._pointing.put(point)
+
+    def _bury(self, action: act.Bury) -> None:
+        conf = self._conf[f'ha_role_{action.role}']
+        if not conf.on_peer_death:
+            return
+        command = [word.replace('{node}', action.node)
+                   for word in shlex.split(conf.on_peer_death)]
+
+        def run() -> None:
+            begin = time.monotonic()
+            try:
+                resources.run(command, conf.on_peer_death_deadline, {})
+            except resources.ResourceError as exc:
+                self.history.add('peer_death_failed', action.role, {
+                    'node': action.node, 'why': str(exc)})
+                return
+            self.history.add('peer_death_done', action.role, {
+                'node': action.node,
+                'seconds': round(time.monotonic() - begin, 3)})
+        self._deaths.put(run)
 
     def _note(self, action: act.Note) -> None:
         if action.event == 'paused':

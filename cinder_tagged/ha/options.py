@@ -81,6 +81,8 @@ TIMING_OPTS = [
                     'advertisements.',
         'switch': 'How long a target that failed a switch-over is avoided.',
         'conflict': 'How long a foreign claim of the address blocks taking.',
+        'bury': 'Silence after which a node counts as dead, and the holder '
+                'runs its on_peer_death.',
         'drift': 'Not seconds, but the fraction by which the clocks of two '
                  'nodes may run apart.',
         'etcd_election': 'Election timeout that etcd runs with; it is only '
@@ -156,6 +158,16 @@ ROLE_OPTS = [
                          '(no shell); may be given more than once.'),
     cfg.FloatOpt('reload_deadline', default=30.0,
                  help='Seconds after which a reload command is killed.'),
+    cfg.StrOpt('on_peer_death', default='',
+               help='Command that the controlling node runs once for each '
+                    'node that died (no shell); {node} is its name. Most of '
+                    'the council must have missed it for [ha_timing] bury '
+                    'seconds; an agent that was stopped is not dead. '
+                    'Example: cinder-tagged-resume takeover --host {node}. '
+                    'It may run again for the same death after control has '
+                    'moved, so it must bear that. Empty for none.'),
+    cfg.FloatOpt('on_peer_death_deadline', default=60.0, min=0.1,
+                 help='Seconds after which that command is killed.'),
 ]
 
 RESOURCE_OPTS = [

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 import dataclasses
 import ipaddress
+import shlex
 from typing import Any
 
 from cinder_tagged.ha import options
@@ -105,6 +106,11 @@ def _role_problems(conf: Any) -> Iterator[str]:
             yield str(exc)
         if not conf[group].interface:
             yield f'[{group}] interface is not set: name the NIC'
+        try:
+            shlex.split(conf[group].on_peer_death)
+        except ValueError as exc:
+            yield (f'[{group}] on_peer_death = {conf[group].on_peer_death}: '
+                   f'{exc}; close the quotation')
         for pair in conf[group].dropins:
             if '=' not in pair:
                 yield (f'[{group}] dropins: {pair!r} is not '

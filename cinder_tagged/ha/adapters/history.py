@@ -25,7 +25,8 @@ LIMIT = 4 * 1024 * 1024
 WAITING = 1000
 #: Events that somebody should look at.
 ALARMS = frozenset({'conflict', 'lapsed', 'refused', 'service_failed',
-                    'reconfigure_failed', 'paused', 'rolled_back'})
+                    'reconfigure_failed', 'peer_dead',
+                    'peer_death_failed', 'paused', 'rolled_back'})
 
 Sink = Callable[[str, dict[str, Any]], None]
 

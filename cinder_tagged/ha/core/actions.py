@@ -107,6 +107,14 @@ class Reconfigure:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Bury:
+    """Have the work of a dead node taken over."""
+
+    role: str
+    node: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Note:
     """A decision with its evidence, for log, history and notifications."""
 
@@ -117,4 +125,4 @@ class Note:
 
 Action = (Read | Write | Certify | Gate | Shut | AddAddress | DropAddress
           | Announce | Probe | Send | StartServices | StopServices
-          | Reconfigure | Note)
+          | Reconfigure | Bury | Note)

@@ -24,6 +24,7 @@ def holding(turn: Turn) -> None:
     _renew(turn)
     if _open(turn):
         _tell(turn)
+        _bury(turn)
     _consider_leaving(turn)
 
 
@@ -139,6 +140,24 @@ def _tell(turn: Turn) -> None:
                     if name not in role.acked)[:32]
     if missing:
         turn.do(act.Send(missing, first))
+
+
+def _bury(turn: Turn) -> None:
+    """Once for each death: have the dead node's work taken over.
+
+    A holder does not know what the one before it did, so the work may be
+    taken over twice; it must bear that.
+    """
+    role, node = turn.role, turn.node
+    if not node.told_silent:
+        turn.set(buried=frozenset())
+        return
+    for name in membership.dead_names(node, turn.now):
+        if name not in role.buried:
+            turn.note('peer_dead', node=name)
+            turn.do(act.Bury(role.name, name))
+            turn.set(buried=turn.role.buried | {name})
+    turn.set(buried=turn.role.buried & frozenset(node.told_silent))
 
 
 def _consider_leaving(turn: Turn) -> None:

@@ -14,6 +14,9 @@ from collections.abc import Mapping
 from cinder_tagged.ha.core import state as st
 from cinder_tagged.ha.core import strategy
 
+#: Why a node that ends by itself cannot control: its last word to all.
+STOPPING = 'stopping'
+
 
 def choose_council(members: Iterable[st.Member], size: int) -> frozenset[str]:
     """Take members from rack after rack, by priority, up to ``size``."""
@@ -117,10 +120,26 @@ def majority_misses(node: st.NodeState, holder: str, now: float) -> str:
     return f'{missing} of {total} council voices do not hear {holder}'
 
 
+def dead_names(node: st.NodeState, now: float) -> tuple[str, ...]:
+    """Council members and holders that the council holds for dead.
+
+    They were silent for ``timing.bury``, and did not say goodbye.
+    """
+    found = []
+    for name in node.told_silent:
+        peer = node.peers.get(name)
+        if peer is None or peer.beat.why == STOPPING:
+            continue
+        if (now - max(peer.heard_at, node.grace_from) > node.timing.bury
+                and majority_misses(node, name, now)):
+            found.append(name)
+    return tuple(found)
+
+
 def unfit(node: st.NodeState) -> str:
     """Say why this node should pass on what it holds, or ''."""
     if node.stopping:
-        return 'stopping'
+        return STOPPING
     if node.standby:
         return 'standby'
     if node.faults:

@@ -122,7 +122,7 @@ def observe(node: st.NodeState, seen: Observation,
     if isinstance(seen, Operator) and seen.verb != 'switch':
         return node.evolve(standby=seen.verb == 'standby' or (
                 node.standby and seen.verb != 'resume'),
-            stopping=node.stopping or seen.verb == 'stop')
+            stopping=node.stopping or seen.verb == 'stop', beat_due=now)
     role = node.roles.get(seen.role)
     if role is None:
         return node

@@ -143,6 +143,8 @@ class RoleState(Evolving):
     ack_to: str = ''
     applying: int = 0
     applied: int = 0
+    # Dead nodes whose work this holder has had taken over.
+    buried: frozenset[str] = frozenset()
     conflict_until: float = NEVER
     conflict_mac: str = ''
 

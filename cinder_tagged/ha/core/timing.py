@@ -25,6 +25,7 @@ class Timing:
     announce: float = 1.0
     switch: float = 5.0
     conflict: float = 10.0
+    bury: float = 2.0
     drift: float = 0.001
     slow_factor: int = 20
     etcd_election: float = 0.2
@@ -65,7 +66,7 @@ PROFILES = {
     'calm': Timing(
         beat=0.2, suspect=1.0, hold=3.0, renew=0.5, margin=0.1,
         request=1.2, stagger=0.4, poll_idle=2.0, announce=5.0, switch=15.0,
-        conflict=30.0, etcd_election=1.0),
+        conflict=30.0, bury=6.0, etcd_election=1.0),
 }
 
 
@@ -73,10 +74,15 @@ def problems(timing: Timing) -> Iterator[str]:
     """Yield one sentence for each rule that the figures break."""
     t = timing
     for name in ('beat', 'suspect', 'hold', 'renew', 'margin', 'request',
-                 'stagger', 'poll_idle', 'announce', 'switch', 'conflict'):
+                 'stagger', 'poll_idle', 'announce', 'switch', 'conflict',
+                 'bury'):
         value = getattr(t, name)
         if value <= 0:
             yield f'{name} = {value}: it must be more than 0 seconds.'
+    if t.bury < 2 * t.suspect:
+        yield (f'bury = {t.bury} is less than 2 x suspect = '
+               f'{2 * t.suspect:g}: a short silence would count as a death; '
+               'raise bury.')
     if t.suspect < 3 * t.beat:
         yield (f'suspect = {t.suspect} is less than 3 x beat = {3 * t.beat:g}'
                ': two lost datagrams would be taken for a death; raise '

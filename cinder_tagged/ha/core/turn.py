@@ -73,4 +73,4 @@ class Turn:
         self.set(phase=st.Phase.FOLLOWING, epoch=0, authority=st.NEVER,
                  open_at=float('inf'), opened=False, handing=None, wish=None,
                  free_since=None, acked=frozenset(),
-                 retry_at=self.now + self.node.timing.beat)
+                 buried=frozenset(), retry_at=self.now + self.node.timing.beat)

@@ -227,6 +227,9 @@ class SimNode:
             if known or (self.engine and not self.engine.node.data_ready):
                 raise AssertionError(f'{self.name} is unfit and claims')
 
+    def _bury(self, action: act.Bury) -> None:
+        self.world.buried.append((self.name, action.node))
+
     def _nothing(self, action: act.Action) -> None:
         """The simulator has no wire to announce on and no services."""
 

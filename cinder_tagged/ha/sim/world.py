@@ -58,6 +58,7 @@ class World:
         self.store = Store()
         self.opened: dict[str, tuple[int, str]] = {}
         self.moves: list[tuple[float, str, str, int]] = []
+        self.buried: list[tuple[str, str]] = []
         self.log: list[str] = []
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()

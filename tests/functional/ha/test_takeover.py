@@ -321,7 +321,8 @@ class ServicesTest(LabTestCase):
     role_options = (
         'resources = first,second\n'
         'dropins = /mnt/template=/mnt/dropin.conf\n'
-        'reload = touch /mnt/reloaded\n')
+        'reload = touch /mnt/reloaded\n'
+        'on_peer_death = sh -c "echo {node} >> /mnt/dead"\n')
     extra = (
         '[ha_probes]\nservices = http://127.0.0.1:8099/\nperiod = 0.2\n'
         'deadline = 0.5\n'
@@ -399,6 +400,21 @@ class ServicesTest(LabTestCase):
         labs.wait_for(lambda: self.lab.agrees(), 'it is fit again')
         self.assertEqual('news', (
             away.space.files / 'state/data/late').read_text())
+
+    def test_command_runs_once_for_a_dead_node_not_for_a_stopped_one(self):
+        stopped, dead = self.others[:2]
+        stopped.signal(signal.SIGTERM)
+        stopped.agent.wait(30)
+        dead.die()
+        path = self.holder.space.files / 'dead'
+        labs.wait_for(path.exists, 'the command runs')
+        labs.wait_for(lambda: any(
+            e['event'] == 'peer_death_done' for e in self.holder.history()),
+            'its end is in the history')
+        dead.boot()
+        stopped.start_agent()
+        self.lab.settled()
+        self.assertEqual(f'{dead.name}\n', path.read_text())
 
     def test_registered_files_follow_the_holder(self):
         stamp = str(time.time())

@@ -40,7 +40,7 @@ class TimingTest(base.BaseTestCase):
     @ddt.data({'beat': 0.2}, {'renew': 0.3}, {'request': 0.7},
               {'etcd_election': 1.0}, {'margin': 0.001}, {'suspect': 0.9},
               {'stagger': 0.01}, {'drift': 0.2}, {'hold': 0},
-              {'slow_factor': 1})
+              {'slow_factor': 1}, {'bury': 0.5})
     def test_a_broken_rule_is_named(self, change):
         found = list(timing.problems(dataclasses.replace(
             timing.PROFILES['default'], **change)))
@@ -171,6 +171,15 @@ class MembershipTest(base.BaseTestCase):
     def test_a_minority_has_no_voice(self):
         node = self._node('b', silent='e')
         self.assertEqual('', membership.majority_misses(node, 'e', 10.1))
+
+    def test_dead_after_the_silence_that_counts_unless_it_said_goodbye(self):
+        node = self._node('bcd', silent='e').evolve(told_silent=('e',))
+        for why, now, dead in (('', 11.9, ()), ('', 12.1, ('e',)),
+                               (membership.STOPPING, 12.1, ())):
+            peers = {n: st.Peer(now, p.beat) for n, p in node.peers.items()}
+            peers['e'] = st.Peer(10.0, messages.Beat(why=why))
+            self.assertEqual(dead, membership.dead_names(
+                node.evolve(peers=peers), now))
 
     def test_unfit_nodes_are_not_ranked(self):
         node = self._node('bc')

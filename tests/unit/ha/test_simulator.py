@@ -82,6 +82,27 @@ class QuietTest(base.BaseTestCase):
             world.nodes[name].power_on()
             world.run(world.time + 3)
 
+    def test_each_death_is_buried_once_by_the_holder(self):
+        world = self._world()
+        for _ in range(2):
+            first = world.holders('control')[0]
+            world.nodes[first].power_off()
+            world.run(world.time + 2 * world.timing.bury)
+            holder = world.holders('control')[0]
+            self.assertEqual([(holder, first)], world.buried)
+            world.nodes[first].power_on()
+            world.run(world.time + 3)
+            world.buried.clear()
+
+    def test_agent_that_stopped_is_not_buried(self):
+        world = self._world()
+        holder = world.holders('control')[0]
+        other = next(n for n in sorted(world.nodes) if n != holder)
+        world.nodes[other].feed(observe.Operator('stop'))
+        world.nodes[other].kill()
+        world.run(world.time + 3 * world.timing.bury)
+        self.assertEqual([], world.buried)
+
     def test_switch_leaves_no_hole(self):
         world = self._world()
         holder = world.holders('control')[0]
