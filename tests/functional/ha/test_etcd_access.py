@@ -4,7 +4,9 @@
 import os
 from pathlib import Path
 import queue
+import shutil
 import subprocess
+import tempfile
 
 import fixtures
 from oslotest import base
@@ -55,76 +57,85 @@ class Authority:
 
 class EtcdAccessTest(base.BaseTestCase):
 
-    def setUp(self):
-        super().setUp()
-        self.directory = Path(self.useFixture(fixtures.TempDir()).path)
-        self.port, self.peer_port = process.free_port(), process.free_port()
-        self.ca = Authority(self.directory, 'ca')
-        self.server = self.ca.sign(
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.directory = Path(tempfile.mkdtemp())
+        cls.addClassCleanup(shutil.rmtree, cls.directory, True)
+        cls.port, cls.peer_port = process.free_port(), process.free_port()
+        cls.url = f'https://127.0.0.1:{cls.port}'
+        cls.ca = Authority(cls.directory, 'ca')
+        cls.server = cls.ca.sign(
             'server', 'subjectAltName=IP:127.0.0.1',
             'extendedKeyUsage=serverAuth,clientAuth')
         # etcd's gateway takes no CommonName beside user and password.
-        self.client = self.ca.sign(
+        cls.client = cls.ca.sign(
             'client', 'extendedKeyUsage=clientAuth', subject='/O=agents')
-        self.process = None
-        self.addCleanup(self._stop)
-        self._start()
-        self._users()
+        cls.process = None
+        cls.addClassCleanup(cls._stop)
+        cls._start()
+        cls._users()
 
-    @property
-    def url(self):
-        return f'https://127.0.0.1:{self.port}'
+    def setUp(self):
+        super().setUp()
+        # Each test has a role record of its own.
+        self.role = self.id().rpartition('.')[2]
 
-    def _start(self):
-        peer = f'http://127.0.0.1:{self.peer_port}'
-        cert, key = self.server
-        with open(self.directory / 'log', 'ab') as log:
-            self.process = subprocess.Popen(
+    @classmethod
+    def _start(cls):
+        peer = f'http://127.0.0.1:{cls.peer_port}'
+        cert, key = cls.server
+        with open(cls.directory / 'log', 'ab') as log:
+            cls.process = subprocess.Popen(
                 ['etcd', '--name', 'one', '--data-dir',
-                 str(self.directory / 'data'), '--listen-client-urls',
-                 self.url, '--advertise-client-urls', self.url,
+                 str(cls.directory / 'data'), '--listen-client-urls',
+                 cls.url, '--advertise-client-urls', cls.url,
                  '--listen-peer-urls', peer, '--initial-cluster',
                  f'one={peer}', '--initial-advertise-peer-urls', peer,
                  '--cert-file', str(cert), '--key-file', str(key),
                  '--client-cert-auth', '--trusted-ca-file',
-                 str(self.ca.cert), '--log-level', 'error'],
+                 str(cls.ca.cert), '--log-level', 'error'],
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                 env=labs.environment(), start_new_session=True,
                 preexec_fn=spaces.die_with_parent)
-        labs.wait_for(self._healthy, 'etcd answers')
+        labs.wait_for(cls._healthy, 'etcd answers')
 
-    def _healthy(self):
+    @classmethod
+    def _healthy(cls):
         try:
             return requests.get(
-                self.url + '/health', verify=str(self.ca.cert), timeout=5,
-                cert=tuple(map(str, self.client)), proxies={'https': ''},
+                cls.url + '/health', verify=str(cls.ca.cert), timeout=5,
+                cert=tuple(map(str, cls.client)), proxies={'https': ''},
             ).json()['health'] == 'true'
         except (requests.RequestException, ValueError):
             return False
 
-    def _stop(self):
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait(30)
+    @classmethod
+    def _stop(cls):
+        if cls.process is not None:
+            cls.process.kill()
+            cls.process.wait(30)
 
-    def _ctl(self, *arguments):
-        cert, key = self.client
+    @classmethod
+    def _ctl(cls, *arguments):
+        cert, key = cls.client
         return subprocess.run(
-            ['etcdctl', '--endpoints', self.url, '--cacert',
-             str(self.ca.cert), '--cert', str(cert), '--key', str(key),
+            ['etcdctl', '--endpoints', cls.url, '--cacert',
+             str(cls.ca.cert), '--cert', str(cert), '--key', str(key),
              *arguments], check=True, capture_output=True, text=True,
             timeout=60, env={**os.environ, 'ETCDCTL_API': '3'}).stdout
 
-    def _users(self):
+    @classmethod
+    def _users(cls):
         """The steps of the installation guide."""
-        self._ctl('user', 'add', 'root:of-all-evil')
-        self._ctl('user', 'grant-role', 'root', 'root')
-        self._ctl('role', 'add', 'ha')
-        self._ctl('role', 'grant-permission', 'ha', '--prefix=true',
+        cls._ctl('user', 'add', 'root:of-all-evil')
+        cls._ctl('user', 'grant-role', 'root', 'root')
+        cls._ctl('role', 'add', 'ha')
+        cls._ctl('role', 'grant-permission', 'ha', '--prefix=true',
                   'readwrite', PREFIX + '/')
-        self._ctl('user', 'add', 'agent:secret')
-        self._ctl('user', 'grant-role', 'agent', 'ha')
-        self._ctl('auth', 'enable')
+        cls._ctl('user', 'add', 'agent:secret')
+        cls._ctl('user', 'grant-role', 'agent', 'ha')
+        cls._ctl('auth', 'enable')
 
     def _etcd(self, wait=WAIT, **changes):
         cert, key = self.client
@@ -135,10 +146,9 @@ class EtcdAccessTest(base.BaseTestCase):
         self.addCleanup(client.close)
         return client
 
-    @staticmethod
-    def _swap(client, expect, new):
+    def _swap(self, client, expect, new):
         answers = queue.SimpleQueue()
-        client.swap('control', expect, new, answers.put)
+        client.swap(self.role, expect, new, answers.put)
         return answers.get(timeout=60)
 
     @staticmethod

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Nothing happens, so nothing moves: ten minutes with CINDER_TAGGED_FULL."""
+
+import os
+import time
+
+from tests.functional.ha import test_takeover
+
+IDLE = 600 if os.environ.get('CINDER_TAGGED_FULL') else 5
+
+
+class IdleTest(test_takeover.LabTestCase):
+
+    def test_nothing_moves(self):
+        epoch = self.epoch()
+        with self.watched():
+            time.sleep(IDLE)
+        self.assertIs(self.holder, self.lab.settled())
+        self.assertEqual(epoch, self.epoch())
