@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A line plot on two logarithmic axes, as SVG."""
+"""Plots as SVG: lines on two logarithmic axes, and strips of dots."""
 
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -120,4 +120,75 @@ def growth(path: Path, xs: Sequence[float],
                         more="font-weight='600'")]
         at += 29 + 7.2 * len(name) + 24
         parts += _series(x, y, xs, runs, colour, below=colour == COLOURS[0])
+    path.write_text('\n'.join([*parts, '</svg>', '']))
+
+
+#: Strips: where the two panels lie, and how high a row is.
+_PANELS, _ROW = ((170, 470), (500, WIDTH - RIGHT)), 34
+
+
+class _Linear:
+    """Maps numbers from 0 to positions."""
+
+    def __init__(self, high: float, start: float, end: float) -> None:
+        self.high, self.start, self.end = math.ceil(high), start, end
+
+    def __call__(self, number: float) -> float:
+        return self.start + number / self.high * (self.end - self.start)
+
+    def ticks(self) -> list[float]:
+        return [float(n) for n in range(self.high + 1)]
+
+
+def _dots(axis: _Linear, y: float, numbers: Sequence[float],
+          colour: str) -> list[str]:
+    """Draw one dot for each run, and a stroke at their median."""
+    middle = axis(statistics.median(numbers))
+    return [*(f"<circle cx='{axis(n):.1f}' cy='{y:.1f}' r='3.2' "
+              f"fill='{colour}' fill-opacity='0.45'/>" for n in numbers),
+            _line(middle, y - 6, middle, y + 6, colour, 2.5)]
+
+
+def strips(path: Path, rows: Sequence[str],
+           panels: Mapping[str, Mapping[str, Sequence[Sequence[float]]]], *,
+           title: str, subtitle: str) -> None:
+    """Write two panels of dots, one row for each kind of work.
+
+    :param panels: by the label of its axis, for each series the numbers of
+        all runs, row by row; an empty row is left out
+    """
+    bottom = TOP + 16 + _ROW * len(rows)
+    height = bottom + 58
+    parts = [f"<svg xmlns='http://www.w3.org/2000/svg' width='{WIDTH}' "
+             f"height='{height}' viewBox='0 0 {WIDTH} {height}' role='img'>",
+             f'<title>{saxutils.escape(title)}</title>',
+             f"<rect width='{WIDTH}' height='{height}' fill='white'/>",
+             _text(20, 28, title, size=17, more="font-weight='600'"),
+             _text(20, 47, subtitle, fill=FAINT)]
+    at = 20.0
+    for name, colour in zip(next(iter(panels.values())), COLOURS,
+                            strict=False):
+        parts += [f"<circle cx='{at + 5}' cy='66' r='4' fill='{colour}'/>",
+                  _text(at + 15, 70, name, fill=colour,
+                        more="font-weight='600'")]
+        at += 15 + 7.2 * len(name) + 24
+    for number, row in enumerate(rows):
+        parts.append(_text(_PANELS[0][0] - 14, TOP + 37 + _ROW * number, row,
+                           anchor='end'))
+    for (label, series), (start, end) in zip(
+            panels.items(), _PANELS, strict=True):
+        axis = _Linear(max((n for runs in series.values() for run in runs
+                            for n in run), default=1) or 1, start, end)
+        for tick in axis.ticks():
+            parts += [_line(axis(tick), TOP + 12, axis(tick), bottom, GRID),
+                      _text(axis(tick), bottom + 17, f'{tick:g}',
+                            fill=FAINT, anchor='middle')]
+        parts.append(_text((start + end) / 2, bottom + 42, label,
+                           anchor='middle'))
+        for place, (runs, colour) in enumerate(zip(
+                series.values(), COLOURS, strict=False)):
+            for number, run in enumerate(runs):
+                if run:
+                    parts += _dots(axis, TOP + 26 + _ROW * number
+                                   + 14 * place, run, colour)
     path.write_text('\n'.join([*parts, '</svg>', '']))

@@ -26,11 +26,14 @@ import sys
 import time
 from typing import Any
 
+from benchmarks import plot
 from benchmarks import takeover_peers
 from tests.functional.ha import judge
 from tests.functional.ha import lab as labs
 
 RESULTS = Path(__file__).parent / 'results' / 'takeover.json'
+#: Who is drawn beside whom.
+PAIRS = (('ours fast', 'keepalived 0.1 s'), ('ours default', 'keepalived 1 s'))
 #: Seconds of watching after the fault, and after it was taken back.
 WINDOW, AFTER = 2.5, 2.0
 #: The same of a system that needs longer to take over.
@@ -210,6 +213,27 @@ class Results:
         RESULTS.write_text(json.dumps({
             'unit': 's', 'cases': cases_of(self.alone),
             'alone': self.alone}, indent=1) + '\n')
+        self.draw()
+
+    def draw(self) -> None:
+        """Draw ours beside each peer that shares runs with it."""
+        for ours, peer in PAIRS:
+            mine, theirs = (self.alone.get(n, {}) for n in (ours, peer))
+            rows = [case for case in FAULTS if mine.get(case, {}).get('run')
+                    == theirs.get(case, {}).get('run', '')]
+            if rows:
+                plot.strips(
+                    RESULTS.with_name(
+                        'takeover_' + ours.split()[1] + '.svg'), rows,
+                    {label: {name: [found[case][what] for case in rows]
+                             for name, found in ((ours, mine),
+                                                 (peer, theirs))}
+                     for label, what in (
+                         ('longest hole seen by a client, s', 'hole'),
+                         ('address held twice, s', 'twice'))},
+                    title=f'Takeover: {ours} beside {peer}',
+                    subtitle='five nodes; each dot is a run, the stroke is '
+                             'the median; shorter is better')
 
 
 def main() -> int:
