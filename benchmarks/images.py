@@ -127,9 +127,11 @@ class Bench:
         self._temporary.cleanup()
 
     def add(self, case: str, ours: list[float], peer: list[float]) -> None:
-        """Take down a case."""
+        """Take down a case; the lists may grow later.
+
+        What there is counts, also if the measurement is broken off.
+        """
         self.cases.append(report.Case(case, ours, peer, PEER))
-        print(f'  measured: {case}: {ours} {peer}', flush=True)
 
     # -- what is measured ---------------------------------------------------
 
@@ -159,6 +161,8 @@ class Bench:
     def disks(self, label: str, name: str, size: int) -> None:
         """Measure a first and a following disk of an image."""
         first, following, peer = [], [], []
+        self.add(f'{label}, first disk', first, peer)
+        self.add(f'{label}, following disk', following, peer)
         for _ in range(self.runs):
             image_id = str(uuid.uuid4())
             seconds, one = timed(lambda i=image_id: self.ours(
@@ -169,12 +173,12 @@ class Bench:
             following.append(seconds)
             seconds, three = timed(lambda: self.peer('b', name, size))
             peer.append(seconds)
+            print(f'  {label}: {first[-1]}, {following[-1]}, {PEER} '
+                  f'{seconds} s', flush=True)
             for volume in (one, two):
                 self.drivers['ours-b'].delete_volume(volume)
             self.drivers['peer-b'].delete_volume(three)
             self.sweep('b', image_id)
-        self.add(f'{label}, first disk', first, peer)
-        self.add(f'{label}, following disk', following, peer)
 
     def sweep(self, where: str, image_id: str) -> None:
         """Remove a seed."""
@@ -184,6 +188,8 @@ class Bench:
         """Measure many disks at once over three clusters."""
         work = [DESTINATIONS[i % 3] for i in range(BURST)]
         ours, peer = [], []
+        self.add(f'{BURST} disks at once over 3 clusters, 512 MiB, 128 MiB '
+                 'of data (peer: one by one)', ours, peer)
         for _ in range(runs):
             image_id = str(uuid.uuid4())
             seconds, volumes = timed(functools.partial(
@@ -200,8 +206,7 @@ class Bench:
             self.remove('peer', volumes)
             for where in DESTINATIONS:
                 self.sweep(where, image_id)
-        self.add(f'{BURST} disks at once over 3 clusters (peer: one by one)',
-                 ours, peer)
+            print(f'  {PEER}: {seconds} s', flush=True)
 
     def remove(self, who: str, volumes: list[tuple[str, Any]]) -> None:
         """Delete what was made."""
@@ -224,6 +229,8 @@ class Bench:
     def moves(self, size: int, data_mib: int) -> None:
         """Measure moving a volume to another cluster."""
         ours, peer = [], []
+        self.add(f'migration, {size} GiB volume with {data_mib} MiB', ours,
+                 peer)
         for _ in range(self.runs):
             volume = self.filled(size, data_mib)
             host = {'host': 'host@ours-c', 'capabilities': self.drivers[
@@ -238,9 +245,8 @@ class Bench:
             volume = self.filled(size, data_mib)
             seconds, _ = timed(lambda v=volume: self.stock_move(v))
             peer.append(seconds)
+            print(f'  migration: {ours[-1]}, {PEER} {seconds} s', flush=True)
             self.drivers['peer-c'].delete_volume(volume)
-        self.add(f'migration, {size} GiB volume with {data_mib} MiB', ours,
-                 peer)
 
     def filled(self, size: int, data_mib: int) -> Any:
         """Make a volume with data on cluster b."""
@@ -298,14 +304,14 @@ def at_once(work: Callable[..., Any], where: list[str],
 
 def measure(bench: Bench, parts: set[str], burst_runs: int) -> None:
     """Measure the parts that are asked for."""
-    if parts & {'small', 'burst'}:
-        bench.images.make('small', GiB, 256)
     if 'small' in parts:
+        bench.images.make('small', GiB, 256)
         bench.disks('1 GiB, 256 MiB of data', 'small', 1)
     if 'move' in parts:
         bench.moves(1, 256)
     if 'burst' in parts:
-        bench.burst('small', 1, burst_runs)
+        bench.images.make('half', GiB // 2, 128)
+        bench.burst('half', 1, burst_runs)
     if 'sparse' in parts:
         bench.images.make('sparse', 10 * GiB, 256)
         bench.disks('10 GiB sparse, 256 MiB of data', 'sparse', 10)
@@ -319,6 +325,8 @@ def main() -> None:
     parser.add_argument('--part', action='append',
                         choices=('small', 'sparse', 'move', 'burst'),
                         help='measure only this (may be repeated)')
+    parser.add_argument('--add', action='store_true',
+                        help='add the runs to those in results/images.json')
     arguments = parser.parse_args()
     parts = set(arguments.part or ('small', 'sparse', 'move', 'burst'))
     logging.disable(logging.WARNING)
@@ -332,9 +340,12 @@ def main() -> None:
         try:
             measure(bench, parts, arguments.burst_runs)
         finally:
+            cases = [report.complete(case) for case in bench.cases
+                     if case.ours and case.peer]
+            if cases:
+                report.report('images', 's', report.merged(
+                    'images', cases, arguments.add))
             bench.close()
-            if bench.cases:
-                report.report('images', 's', bench.cases)
 
 
 if __name__ == '__main__':

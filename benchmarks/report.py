@@ -30,6 +30,38 @@ class Case:
         return peer / ours if less_is_better else ours / peer
 
 
+def complete(case: Case) -> Case:
+    """Return a case without the run that was broken off."""
+    runs = min(len(case.ours), len(case.peer))
+    return dataclasses.replace(case, ours=case.ours[:runs],
+                               peer=case.peer[:runs])
+
+
+def merged(name: str, cases: Sequence[Case], add: bool) -> list[Case]:
+    """Put cases among those that were measured before, in their place.
+
+    :param add: runs of a case that is known are added to it, for a
+        measurement taken in several parts
+    """
+    path = RESULTS / f'{name}.json'
+    known = [Case(old['case'], old['ours'], old['peer'], old['peer_name'])
+             for old in (json.loads(path.read_text())['cases']
+                         if path.exists() else ())]
+    places = {(case.case, case.peer_name): at
+              for at, case in enumerate(known)}
+    for case in cases:
+        at = places.get((case.case, case.peer_name))
+        if at is None:
+            known.append(case)
+        elif add:
+            known[at] = dataclasses.replace(
+                case, ours=known[at].ours + case.ours,
+                peer=known[at].peer + case.peer)
+        else:
+            known[at] = case
+    return known
+
+
 def report(name: str, unit: str, cases: Sequence[Case], *,
            less_is_better: bool = True) -> None:
     """Print a table and write ``results/NAME.json``."""

@@ -4,7 +4,8 @@
 One Glance, one Ceph cluster, one client. In each run the same file goes to
 the tagged store, to the stock RBD store and to the stock Cinder store, over
 HTTP, from the first byte of the request to the answer. The file is in
-memory; so is the cluster if there is room.
+memory; so is the cluster if there is room. Needs root, for a private
+/etc/ceph.
 """
 
 import argparse
@@ -43,11 +44,7 @@ def running(directory: Path) -> Iterator[Sandbox]:
     state = directory / f'ct-{secrets.token_hex(3)}'
     settings = Settings(
         state, backends=(Backend(CLUSTER, 'ssd'),),
-        parts=frozenset({'image'}),
-        # The stock Cinder store gets its key from Cinder.
-        overlays={'cinder': {CLUSTER: {
-            'rbd_keyring_conf': str(
-                state / CLUSTER / 'client.cinder.keyring')}}})
+        parts=frozenset({'image'}))
     with Sandbox.start(settings, _say) as sandbox:
         _add_stock_cinder(sandbox)
         yield sandbox
@@ -95,7 +92,23 @@ helper_command = {helper}
     conf.write_text(text)
     for service in glance.services:
         service.stop()
+        service.argv = [*_with_keyring(sandbox), *service.argv]
     glance.start()
+
+
+def _with_keyring(sandbox: Sandbox) -> list[str]:
+    """Return what starts a command that finds the key of Cinder's user.
+
+    os-brick looks for it in /etc/ceph, under the cluster's name, and nowhere
+    else. The command gets an /etc/ceph of its own.
+    """
+    private = sandbox.layout.directory('etc-ceph')
+    keyring = private / f'{CLUSTER}.client.cinder.keyring'
+    shutil.copy(sandbox.clusters[CLUSTER].directory
+                / 'client.cinder.keyring', keyring)
+    return ['unshare', '--mount', 'sh', '-c',
+            'mount --make-rprivate / && mount --bind "$0" /etc/ceph && '
+            'exec "$@"', str(private)]
 
 
 def upload(cloud: Any, store: str, file: Path) -> float:
@@ -182,6 +195,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--runs', type=int, default=5)
     parser.add_argument('--mib', type=int, default=1024)
+    parser.add_argument('--case', action='append',
+                        choices=('all data', 'half zeros', 'sparse'),
+                        help='measure only this (may be repeated)')
+    parser.add_argument('--add', action='store_true',
+                        help='add the runs to those in results/uploads.json')
     arguments = parser.parse_args()
     base = Path(tempfile.gettempdir())
     if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM:
@@ -192,7 +210,10 @@ def main() -> None:
         cloud, file = sandbox.connect(), Path(directory, 'image')
         write_file(file, 64 * MIB, 64 * MIB)
         stores = working(sandbox, file)
-        for share, name in ((1, 'all data'), (4, 'a quarter data')):
+        for share, name in ((1, 'all data'), (2, 'half zeros'),
+                            (16, 'sparse, a sixteenth data')):
+            if arguments.case and name.split(',')[0] not in arguments.case:
+                continue
             write_file(file, arguments.mib * MIB,
                        arguments.mib * MIB // share)
             case = f'upload {arguments.mib} MiB, {name}'
@@ -201,7 +222,8 @@ def main() -> None:
             cases += [report.Case(case, took[OURS], took[store],
                                   PEERS[store]) for store in stores[1:]]
             # What there is counts, also if the next case breaks off.
-            report.report('uploads', 's', cases)
+            report.report('uploads', 's', report.merged(
+                'uploads', cases, arguments.add))
 
 
 if __name__ == '__main__':

@@ -93,7 +93,8 @@ def decide(found: Mapping[str, Any],
         return None
     first = asks[0]
     for other in asks[1:]:
-        if other.source != IMAGE and other.expression != first.expression:
+        if other.source != IMAGE and not features.same_meaning(
+                other.expression, first.expression):
             raise errors.BadRequest(
                 f'{first.place} asks for "{first.expression}", but '
                 f'{other.place} asks for "{other.expression}". Name the '

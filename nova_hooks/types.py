@@ -67,13 +67,16 @@ def choose(types: Iterable[VolumeType], expression: features.Expression,
 
 
 def says(volume_type: VolumeType, expression: features.Expression) -> bool:
-    """Tell whether a type asks for exactly an expression."""
+    """Tell whether a type asks for what an expression asks for."""
     if volume_type.require is None:
         return False
     try:
-        return features.parse_expression(volume_type.require) == expression
+        found = features.parse_expression(volume_type.require)
     except exceptions.ExpressionError:
         return False  # unusable; the scheduler refuses it with the reason
+    # Another set of words hardly ever means the same, and tells at once.
+    return found.words() == expression.words() and features.same_meaning(
+        found, expression)
 
 
 def derived_name(expression: features.Expression) -> str:

@@ -11,6 +11,7 @@ from cinder_tagged.features.catalog import check_stanzas
 from cinder_tagged.features.catalog import Conflict
 from cinder_tagged.features.expression import Expression
 from cinder_tagged.features.expression import parse as parse_expression
+from cinder_tagged.features.meaning import same as same_meaning
 from cinder_tagged.features.model import Cluster
 from cinder_tagged.features.model import FirstLevelFeature
 from cinder_tagged.features.model import parse_weight
@@ -25,5 +26,5 @@ __all__ = [
     'KINDS', 'Catalog', 'Cluster', 'Conflict', 'Expression',
     'FirstLevelFeature', 'SecondLevelFeature', 'Tag', 'check_stanzas',
     'from_capabilities', 'parse_expression', 'parse_tags', 'parse_weight',
-    'to_capabilities',
+    'same_meaning', 'to_capabilities',
 ]

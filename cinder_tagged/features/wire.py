@@ -17,6 +17,8 @@ FSID = 'feature_fsid'
 CLUSTER = 'feature_cluster'
 POOL = 'feature_pool'
 BACKEND = 'feature_backend'
+#: Ids of images that the backend has copies of to clone from.
+IMAGES = 'feature_images'
 #: Why a backend is down, where somebody on the way knows more than it does.
 DOWN_REASON = 'feature_down_reason'
 

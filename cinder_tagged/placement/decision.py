@@ -36,6 +36,7 @@ class Verdict:
     :param load_gb: what it holds now, in GiB
     :param share: its part of what all accepted clusters hold, 0 to 1
     :param target: the part its weight factor entitles it to, 0 to 1
+    :param favoured: it is preferred, because it holds the image
     """
 
     backend: str
@@ -51,6 +52,7 @@ class Verdict:
     rank: int | None = None
     share: float | None = None
     target: float | None = None
+    favoured: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -125,8 +127,7 @@ def decide(request: request_mod.Request, pools: Iterable[pool_mod.Pool],
             refused.append(verdict)
             continue
         room = pool_mod.room_of(pool, load, request.thin)
-        order = order_key(policy, pool, load, room, request.size_gb,
-                          schedulers)
+        order = order_key(policy, pool, load, room, request, schedulers)
         accepted.append((order, pool.key, verdict))
     accepted.sort(key=lambda item: item[0])
     ranked = _with_shares([(key, v) for _, key, v in accepted], policy)
@@ -135,8 +136,8 @@ def decide(request: request_mod.Request, pools: Iterable[pool_mod.Pool],
 
 
 def order_key(policy: policy_mod.Policy, pool: pool_mod.Pool,
-              load: pool_mod.Load, room: pool_mod.Room, size_gb: float,
-              schedulers: int) -> Order:
+              load: pool_mod.Load, room: pool_mod.Room,
+              request: request_mod.Request, schedulers: int) -> Order:
     """Return what accepted backends are sorted by.
 
     Where several schedulers decide at once, a cluster whose room would not do
@@ -148,6 +149,9 @@ def order_key(policy: policy_mod.Policy, pool: pool_mod.Pool,
     """
     value = policy.value(load.seen_by(schedulers),
                          pool_mod.room_of(pool, load))
+    size_gb = request.size_gb
+    if favour := request.favour(pool):
+        value = policy.favoured(value, size_gb, favour)
     return (is_tight(room, size_gb, schedulers),
             policy.rank(policy.class_of(pool.weight), value, size_gb),
             pool.allocated_gb + pool.pending_gb, pool.backend)
@@ -182,7 +186,7 @@ def _judge(request: request_mod.Request, pool: pool_mod.Pool,
         tags=tuple(str(t) for t in pool.feature.tags) if pool.feature else (),
         weight=pool.weight, matched=matched, accepted=not reasons,
         reasons=tuple(reasons), room_gb=room.gb, load_gb=load.used_gb,
-        limit=limit)
+        limit=limit, favoured=request.favour(pool) > 0)
 
 
 def fits(request: request_mod.Request, pool: pool_mod.Pool,
@@ -210,11 +214,12 @@ def _with_shares(ranked: list[tuple[pool_mod.ClusterKey, Verdict]],
 
 def _why(verdict: Verdict, policy: policy_mod.Policy, share: float,
          target: float) -> str:
+    image = '; preferred, it has the image' if verdict.favoured else ''
     if not verdict.weight:
         return 'weight 0: used when nothing else can take it'
     if policy.name == 'strict':
-        return f'weight {verdict.weight:g}, highest first'
+        return f'weight {verdict.weight:g}, highest first{image}'
     if policy.name == 'capacity':
-        return f'{verdict.room_gb:.6g} GiB of room, most first'
+        return f'{verdict.room_gb:.6g} GiB of room, most first{image}'
     return (f'holds {share:.0%} of what these clusters hold, '
-            f'weight {verdict.weight:g} entitles it to {target:.0%}')
+            f'weight {verdict.weight:g} entitles it to {target:.0%}{image}')

@@ -28,6 +28,8 @@ MAX_VIEWS = 64
 
 #: (value, own load, backend, stamp); an entry with an old stamp is dead.
 _Entry = tuple[float, float, str, int]
+#: (rank, own load, backend): what a view's backends are sorted by.
+_Ranked = tuple[policy_mod.Rank, float, str]
 
 
 class Judgement(NamedTuple):
@@ -57,6 +59,9 @@ class PlacementIndex:
         self._schedulers = schedulers
         self._pools: dict[str, pool_mod.Pool] = {}
         self._clusters: dict[pool_mod.ClusterKey, set[str]] = {}
+        # Where images are: backends by image, and by fsid.
+        self._with_image: dict[str, set[str]] = {}
+        self._by_fsid: dict[str, set[str]] = {}
         self._loads: dict[pool_mod.ClusterKey, pool_mod.Load] = {}
         self._stamps: dict[str, int] = {}
         self._clock = itertools.count(1)
@@ -91,7 +96,10 @@ class PlacementIndex:
             if old is not None:
                 self._leave(old)
             self._clusters.setdefault(pool.key, set()).add(pool.backend)
+            self._by_fsid.setdefault(pool.key[0], set()).add(pool.backend)
             self._reset_views()
+        self._follow_images(pool.backend, old.images if old else frozenset(),
+                            pool.images)
         self._touch(pool.key)
 
     def drop(self, backend: str) -> None:
@@ -99,6 +107,7 @@ class PlacementIndex:
         old = self._pools.pop(backend, None)
         if old is not None:
             self._leave(old)
+            self._follow_images(backend, old.images, frozenset())
             self._stamps.pop(backend, None)
             self._reset_views()
 
@@ -109,7 +118,17 @@ class PlacementIndex:
             pool.pending_gb += size_gb
             self._touch(pool.key)
 
+    def _follow_images(self, backend: str, old: frozenset[str],
+                       new: frozenset[str]) -> None:
+        for image in new - old:
+            self._with_image.setdefault(image, set()).add(backend)
+        for image in old - new:
+            self._with_image[image].discard(backend)
+            if not self._with_image[image]:
+                del self._with_image[image]
+
     def _leave(self, pool: pool_mod.Pool) -> None:
+        self._by_fsid[pool.key[0]].discard(pool.backend)
         group = self._clusters[pool.key]
         group.discard(pool.backend)
         if group:
@@ -161,7 +180,7 @@ class PlacementIndex:
             and (request.require is None or request.require.matches(words))
             and decision.fits(request, pool, room),
             decision.order_key(self.policy, pool, load, room,
-                               request.size_gb, self._schedulers))
+                               request, self._schedulers))
 
     def ranked(self, request: request_mod.Request) -> Iterator[pool_mod.Pool]:
         """Yield the backends that can take a request, best first.
@@ -169,8 +188,7 @@ class PlacementIndex:
         The index must not change until the iteration ends.
         """
         tight = []
-        for backend in self._walk(self._view(request.require),
-                                  request.size_gb):
+        for backend in self._in_order(self._view(request.require), request):
             pool = self._pools[backend]
             if not pool.up or backend in request.excluded:
                 continue
@@ -183,7 +201,32 @@ class PlacementIndex:
                 yield pool
         yield from tight
 
-    def _walk(self, view: _View, size_gb: float) -> Iterator[str]:
+    def _in_order(self, view: _View,
+                  request: request_mod.Request) -> Iterator[str]:
+        """Yield a view's backends, those that hold the image preferred."""
+        holders = self._holders(request) & view.members
+        walk = self._walk(view, request.size_gb)
+        if not holders:
+            return (entry[2] for entry in walk)
+        favoured = sorted(self._favoured(name, request) for name in holders)
+        others = (entry for entry in walk if entry[2] not in holders)
+        return (entry[2] for entry in heapq.merge(favoured, others))
+
+    def _holders(self, request: request_mod.Request) -> set[str]:
+        if not request.preference or request.image_id is None:
+            return set()
+        return self._with_image.get(request.image_id, set()).union(
+            *(self._by_fsid.get(fsid, ()) for fsid in request.holders))
+
+    def _favoured(self, backend: str,
+                  request: request_mod.Request) -> _Ranked:
+        weight, (value, own, _, _) = self._entry(backend)
+        value = self.policy.favoured(value, request.size_gb,
+                                     request.preference)
+        return (self.policy.rank(weight, value, request.size_gb), own,
+                backend)
+
+    def _walk(self, view: _View, size_gb: float) -> Iterator[_Ranked]:
         """Read the heaps in order of rank, without taking them apart."""
         rank = self.policy.rank
         ahead = []
@@ -196,14 +239,14 @@ class PlacementIndex:
                               weight, 0))
         heapq.heapify(ahead)
         while ahead:
-            _, _, backend, weight, at = heapq.heappop(ahead)
+            ranked, own, backend, weight, at = heapq.heappop(ahead)
             heap = view.heaps[weight]
             for child in range(2 * at + 1, min(2 * at + 3, len(heap))):
-                value, own, name, _ = heap[child]
-                heapq.heappush(ahead, (rank(weight, value, size_gb), own,
+                value, load, name, _ = heap[child]
+                heapq.heappush(ahead, (rank(weight, value, size_gb), load,
                                        name, weight, child))
             if self._stamps[backend] == heap[at][3]:
-                yield backend
+                yield ranked, own, backend
 
     # -- views ------------------------------------------------------------
 

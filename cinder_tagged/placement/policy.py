@@ -27,6 +27,16 @@ class Policy(abc.ABC):
         """Return the value to compare by within one class."""
         return load_gb
 
+    def favoured(self, value: float, size_gb: float, by: float) -> float:
+        """Return the value of a cluster that is preferred for a request.
+
+        It counts as that much less loaded, so that it goes ahead of others of
+        about its load and no further.
+
+        :param by: from 0, nothing, to 1, as good as empty
+        """
+        return (value + size_gb) * (1 - by) - size_gb
+
     @abc.abstractmethod
     def rank(self, weight_class: float, value: float,
              size_gb: float) -> Rank:
@@ -71,6 +81,9 @@ class Capacity(Policy):
 
     def value(self, load_gb: float, room: pool_mod.Room) -> float:
         return -room.gb
+
+    def favoured(self, value: float, size_gb: float, by: float) -> float:
+        return value * (1 + by)
 
     def rank(self, weight_class: float, value: float,
              size_gb: float) -> Rank:

@@ -62,6 +62,8 @@ class Pool:
         where it reports none
     :param allocated_gb: sum of Cinder's own volumes on this backend
     :param pending_gb: placed here since ``allocated_gb`` was known
+    :param images: ids of images that the backend has copies of, as far as it
+        tells
     """
 
     backend: str
@@ -76,6 +78,7 @@ class Pool:
     reserved_percentage: float = 0.0
     max_over_subscription_ratio: float = 1.0
     thin: bool = False
+    images: frozenset[str] = frozenset()
 
     @classmethod
     def from_capabilities(cls, backend: str, caps: Mapping[str, Any],
@@ -103,7 +106,8 @@ class Pool:
             max_over_subscription_ratio=_ratio(
                 caps, total, free, provisioned or allocated),
             thin=caps.get('thin_provisioning_support') in (True, 'True',
-                                                           'true'))
+                                                           'true'),
+            images=frozenset(caps.get(wire.IMAGES) or ()))
         return dataclasses.replace(pool, **changes) if changes else pool
 
     @property

@@ -7,6 +7,7 @@ import dataclasses
 from cinder_tagged import exceptions
 from cinder_tagged import features
 from cinder_tagged.features import expression
+from cinder_tagged.placement import pool as pool_mod
 
 #: Extra spec of a volume type that holds the expression. The scope keeps
 #: Cinder's own CapabilitiesFilter from reading it.
@@ -32,6 +33,10 @@ class Request:
     :param present_on: backend that holds the volume already; it is not asked
         for room again
     :param thin: False if the volume type demands thick provisioning
+    :param image_id: what the volume is made from, if it is an image
+    :param holders: fsids of clusters that the image is in
+    :param preference: how much less loaded a cluster counts that holds the
+        image, 0 to 1
     """
 
     size_gb: float
@@ -39,6 +44,18 @@ class Request:
     excluded: frozenset[str] = frozenset()
     present_on: str | None = None
     thin: bool = True
+    image_id: str | None = None
+    holders: frozenset[str] = frozenset()
+    preference: float = 0.0
+
+    def favour(self, pool: pool_mod.Pool) -> float:
+        """Return how much less loaded a backend counts, 0 to 1."""
+        return self.preference if self.is_held_by(pool) else 0.0
+
+    def is_held_by(self, pool: pool_mod.Pool) -> bool:
+        """Tell whether the image, or a copy of it, is in the cluster."""
+        return self.image_id is not None and (
+            pool.key[0] in self.holders or self.image_id in pool.images)
 
 
 def requirement(extra_specs: Mapping[str, str] | None,

@@ -8,6 +8,11 @@ from cinder_tagged import placement
 
 Properties = Mapping[str, Any]
 
+#: Where the filter properties carry the fsids of the clusters that the
+#: request's image is in, and how much less loaded they count (0 to 1).
+HOLDERS = 'feature_image_holders'
+PREFERENCE = 'feature_image_preference'
+
 
 def request_of(properties: Properties) -> placement.Request:
     """Return what Cinder asks for.
@@ -23,7 +28,10 @@ def request_of(properties: Properties) -> placement.Request:
         excluded=frozenset((properties.get('retry') or {})
                            .get('backends') or ()),
         present_on=properties.get('vol_exists_on'),
-        thin=specs.get('provisioning:type') != 'thick')
+        thin=specs.get('provisioning:type') != 'thick',
+        image_id=image_of(properties),
+        holders=frozenset(properties.get(HOLDERS) or ()),
+        preference=float(properties.get(PREFERENCE) or 0))
 
 
 def extra_specs(properties: Properties) -> Mapping[str, str]:
@@ -43,6 +51,13 @@ def size_of(properties: Properties) -> float:
 def spec_of(properties: Properties) -> Mapping[str, Any]:
     """Return Cinder's request spec."""
     return properties.get('request_spec') or {}
+
+
+def image_of(properties: Properties) -> str | None:
+    """Return the image that a volume is to be made from, if it is."""
+    if operation_of(properties) != 'create_volume':
+        return None
+    return spec_of(properties).get('image_id')
 
 
 def operation_of(properties: Properties) -> str:

@@ -32,6 +32,7 @@ from cinder_tagged.scheduler import catalog_watch
 from cinder_tagged.scheduler import explain
 from cinder_tagged.scheduler import feature_filter
 from cinder_tagged.scheduler import feature_weigher
+from cinder_tagged.scheduler import image_holders
 from cinder_tagged.scheduler import notifications
 from cinder_tagged.scheduler import options
 from cinder_tagged.scheduler import registry as registry_mod
@@ -91,6 +92,7 @@ class TaggedHostManager(host_manager.HostManager):
         self._seen_changes = 0
         self._strangers: set[str] = set()
         self._notifier = notifications.PlacementNotifier()
+        self._holders = image_holders.ImageHolders()
         self._thread = threading.local()
         self._ready = False
         super().__init__()
@@ -173,6 +175,7 @@ class TaggedHostManager(host_manager.HostManager):
         if feature_filter.FeatureFilter not in classes:
             return super().get_filtered_backends(
                 backends, filter_properties, filter_class_names)
+        self._holders.note(filter_properties)
         try:
             request = asked.request_of(filter_properties)
         except exceptions.ExpressionError as error:

@@ -21,6 +21,24 @@ OPTS = [
              'only when no other one can take the request. Give all '
              'schedulers the same policy.'),
     cfg.FloatOpt(
+        'image_preference', default=0, min=0, max=100,
+        help='How much less loaded a cluster counts, in percent, for a '
+             'volume made from an image that the cluster holds already, '
+             'because the image is stored there or has been copied there: '
+             'the volume is then a clone at once. Tags and weight factors '
+             'still rule: with 10, a cluster that holds the image goes '
+             'ahead of others that are up to a tenth emptier, and no '
+             'further; with 100 it always does, except before a full one '
+             'or, with the policy "strict", one of a higher weight. 0 '
+             'switches it off, and Glance is then not asked where images '
+             'are.'),
+    cfg.FloatOpt(
+        'image_lookup_seconds', default=1.0, min=0,
+        help='How long a request waits for Glance to say where its image '
+             'is, in seconds, if image_preference is set. After that the '
+             'request goes on without a preference; the answer, when it '
+             'comes, serves the requests that follow.'),
+    cfg.FloatOpt(
         'service_cache_seconds', default=2.0, min=0,
         help='How long the scheduler trusts its last look into the table of '
              'services (which volume services are up, enabled and not '

@@ -24,6 +24,7 @@ from cinder_tagged.copy.pump import Flow
 from cinder_tagged.volume import cluster
 from cinder_tagged.volume import gone
 from cinder_tagged.volume import originals
+from cinder_tagged.volume import seen
 from cinder_tagged.volume import sources
 
 CONF = cfg.CONF
@@ -46,6 +47,8 @@ class ImageCopies:
         limits = cluster.timeouts(self._configuration, None)
         self.clusters = sources.KnownClusters(self._configuration, limits)
         self._swept = time.monotonic()
+        #: Images with a seed in the pool, for the backend's reports.
+        self.seen = seen.SeenImages()
 
     # -- what is copied how -------------------------------------------------
 
@@ -134,6 +137,7 @@ class ImageCopies:
                 if last:
                     raise
                 record = seeds.ensure(original)
+        self.seen.used(original.image)
         try:
             seeds.used(record)
         except rados.Error as exc:
@@ -198,6 +202,9 @@ class ImageCopies:
             LOG.warning('Pool %(pool)s was not swept: %(exc)s',
                         {'pool': self._configuration.rbd_pool, 'exc': exc})
             return
+        left = sorted(seeds.all(), key=lambda item: item[1])
+        self.seen.replace(record_mod.image_of(record.target)
+                          for record, _used in left)
         if swept != spec.Swept():
             LOG.info('Swept pool %(pool)s: %(swept)s', {
                 'pool': self._configuration.rbd_pool, 'swept': swept})

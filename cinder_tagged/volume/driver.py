@@ -24,6 +24,7 @@ from cinder_tagged import exceptions
 from cinder_tagged import features
 from cinder_tagged.ceph import errors
 from cinder_tagged.ceph import probe
+from cinder_tagged.features import wire
 from cinder_tagged.volume import announce
 from cinder_tagged.volume import aside
 from cinder_tagged.volume import cluster
@@ -174,6 +175,7 @@ class TaggedRBDDriver(kept.KeptConnections):
                 dynamic_total=self.configuration.report_dynamic_total_capacity)
         super()._update_volume_stats()
         self._stats.update(features.to_capabilities(self.feature))
+        self._stats[wire.IMAGES] = self._copies.seen.told()
         if sample is None or not sample.up or self.access.monitor.stale:
             # Also the stock filters, which take "unknown" for "plenty",
             # must not send anything here.

@@ -90,6 +90,8 @@ class CinderConf:
         if settings.journal:
             default |= JOURNAL
         return {
+            # Few and small clusters: no copy of an image that can be saved.
+            'feature': {} if settings.stock else {'image_preference': 100},
             'DEFAULT': default,
             'database': {'connection': layout.database_url('cinder')},
             'keystone_authtoken': self.keystone.token_middleware('cinder'),

@@ -187,6 +187,31 @@ class ImagesTest(ImageCase):
                 (place.pool, place.image, place.snapshot),
                 disk.parent_info())
 
+    def test_volumes_prefer_clusters_that_hold_their_image(self):
+        # Its weight is the lowest of the two on ssd.
+        ident = self.upload(os.urandom(MIB), feature='ssd & test')
+        self.assertEqual('ceph-ssd-b', self.place(ident)[0])
+        for _turn in range(3):
+            volume = self.create_volume(1, image_id=ident,
+                                        scheduler_hints={'feature': 'ssd'})
+            self.assertEqual(['ceph-ssd-b'], self.clusters_with(volume.id))
+        volume = self.create_volume(1, image_id=ident,
+                                    scheduler_hints={'feature': 'hdd'})
+        self.assertEqual(['ceph-hdd'], self.clusters_with(volume.id))
+
+    def test_volumes_prefer_clusters_with_a_copy_of_their_image(self):
+        ident = self.upload(os.urandom(MIB), feature='hdd')
+        self.create_volume(1, image_id=ident,
+                           scheduler_hints={'feature': 'ssd & test'})
+        self.wait_until(
+            lambda: any(ident in (pool.capabilities or {}).get(
+                'feature_images', ()) for pool in
+                self.cloud.block_storage.backend_pools()),
+            'the copy is known to the scheduler')
+        volume = self.create_volume(1, image_id=ident,
+                                    scheduler_hints={'feature': 'ssd'})
+        self.assertEqual(['ceph-ssd-b'], self.clusters_with(volume.id))
+
     def test_deleting_an_image_keeps_its_clones(self):
         data = os.urandom(5 * MIB)
         ident = self.upload(data, feature='hdd')

@@ -37,6 +37,9 @@ class AskingTest(base.BaseTestCase):
         (_body(), 'ssd | nvme', None, ('flavor', 'ssd | nvme')),
         (_body(), None, 'ssd', ('image', 'ssd')),
         (_body('ssd', 'ssd'), ' ssd ', 'ssd', ('hint', 'ssd')),
+        # agreement is about what is asked, not how it is written
+        (_body('ssd & db', ['db', 'ssd']), '!(!db | !ssd)', None,
+         ('hint', 'ssd & db')),
         # where the image lives gives way to what the server asks for
         (_body('hdd'), None, 'ssd', ('hint', 'hdd')),
         (_body(), 'hdd', 'ssd', ('flavor', 'hdd')),
@@ -243,6 +246,10 @@ class TypesTest(base.BaseTestCase):
         two = types.VolumeType('2', 'ssd', ' ssd')
         self.assertEqual(types.Choice(two),
                          self._choose(one, two, text='ssd'))
+
+    def test_what_a_type_says_may_be_written_otherwise(self):
+        one = types.VolumeType('1', 'a', 'db & ssd')
+        self.assertEqual(types.Choice(one), self._choose(one))
 
     def test_a_name_alone_says_nothing(self):
         self.assertEqual(types.Choice(None), self._choose(

@@ -31,7 +31,9 @@ def pools(draw, name):
         pending_gb=draw(st.integers(0, 20)),
         reserved_percentage=draw(st.sampled_from([0, 5])),
         max_over_subscription_ratio=draw(st.sampled_from([1.0, 20.0])),
-        thin=draw(st.booleans()))
+        thin=draw(st.booleans()),
+        images=frozenset(draw(st.lists(st.sampled_from(['i1', 'i2']),
+                                       max_size=2))))
 
 
 @st.composite
@@ -48,7 +50,10 @@ def steps(draw):
             st.tuples(st.just('drop'), st.just(name)),
             st.tuples(st.just('schedulers'), st.integers(1, 3)),
             st.tuples(st.just('ask'), st.sampled_from(EXPRESSIONS),
-                      st.sampled_from([0, 1, 40, 500]), st.booleans()))))
+                      st.sampled_from([0, 1, 40, 500]), st.booleans(),
+                      st.sampled_from([None, 'i1', 'i2']),
+                      st.sampled_from([(), ('fsid-a',), ('fsid-b', 'x')]),
+                      st.sampled_from([0.0, 0.1, 1.0])))))
     return history
 
 
@@ -60,7 +65,8 @@ class TestIndex(base.BaseTestCase):
         policy = placement.get_policy(policy_name)
         index = placement.PlacementIndex(policy)
         mirror = {}
-        asks = [('ask', e, 10, True) for e in EXPRESSIONS]
+        asks = [('ask', e, 10, True, 'i1', ('fsid-a',), 0.25)
+                for e in EXPRESSIONS]
         for step in history + asks:
             if step[0] == 'put':
                 index.put(step[1])
@@ -77,7 +83,8 @@ class TestIndex(base.BaseTestCase):
             else:
                 request = placement.Request(
                     step[2], features.parse_expression(step[1])
-                    if step[1] else None, thin=step[3])
+                    if step[1] else None, thin=step[3], image_id=step[4],
+                    holders=frozenset(step[5]), preference=step[6])
                 decision = placement.decide(
                     request, mirror.values(), policy, index.schedulers)
                 self.assertEqual(
