@@ -168,16 +168,33 @@ def working(sandbox: Sandbox, file: Path) -> list[str]:
     return stores
 
 
-def measure(cloud: Any, stores: list[str], file: Path,
+def measure(sandbox: Sandbox, cloud: Any, stores: list[str], file: Path,
             runs: int) -> dict[str, list[float]]:
-    """Upload a file to all stores by turns."""
+    """Upload a file to all stores by turns; say where the CPU time went."""
     took: dict[str, list[float]] = {store: [] for store in stores}
     for run in range(runs):
         for store in stores if run % 2 else reversed(stores):
+            before = cpu_seconds(sandbox)
             seconds = upload(cloud, store, file)
-            print(f'    {store}: {seconds:.2f} s', flush=True)
+            spent = ', '.join(
+                f'{name} {now - before[name]:.1f}' for name, now
+                in cpu_seconds(sandbox).items() if now - before[name] > 0.2)
+            print(f'    {store}: {seconds:.2f} s; CPU, with removal: {spent}',
+                  flush=True)
             took[store].append(seconds)
     return took
+
+
+def cpu_seconds(sandbox: Sandbox) -> dict[str, float]:
+    """Return the CPU time of each service so far."""
+    ticks = os.sysconf('SC_CLK_TCK')
+    found = {}
+    for service in sandbox.services:
+        if pid := service.pid:
+            stat = Path(f'/proc/{pid}/stat').read_text()
+            user, system = stat.rpartition(')')[2].split()[11:13]
+            found[service.name] = (int(user) + int(system)) / ticks
+    return found
 
 
 def write_file(path: Path, size: int, data: int) -> None:
@@ -218,7 +235,8 @@ def main() -> None:
                        arguments.mib * MIB // share)
             case = f'upload {arguments.mib} MiB, {name}'
             print(f'  {case}', flush=True)
-            took = measure(cloud, stores, file, arguments.runs)
+            took = measure(sandbox, cloud, stores, file,
+                           arguments.runs)
             cases += [report.Case(case, took[OURS], took[store],
                                   PEERS[store]) for store in stores[1:]]
             # What there is counts, also if the next case breaks off.

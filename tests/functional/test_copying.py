@@ -12,6 +12,7 @@ import rbd
 
 from cinder_tagged.copy import ledger
 from cinder_tagged.volume import gone
+from tests.functional import cinder_driver
 from tests.functional import test_images
 
 MIB = 1024 ** 2
@@ -40,6 +41,18 @@ class CopyingTest(test_images.ImageCase):
         with self.clusters[cluster].ioctx('volumes') as ioctx:
             return ledger.Ledger(ioctx).read(f'seed-{image}').record
 
+    def read_cinder_conf(self):
+        """Configure this process like the services, for this test."""
+        # Asking registers options with the process's configuration, some of
+        # them required: tests after this one have no use for them.
+        self.addCleanup(cfg.CONF.unregister_opts,
+                        loading.get_auth_plugin_conf_options('password'),
+                        'service_user')
+        self.addCleanup(cfg.CONF.reset)
+        cfg.CONF([], project='cinder', default_config_dirs=[],
+                 default_config_files=[str(
+                     self.sandbox.layout.state / 'cinder' / 'cinder.conf')])
+
     def test_seed_is_made_once(self):
         image = self.upload(self.data)
         volumes = [self.create_volume(imageRef=image, volume_type='hdd')
@@ -53,16 +66,27 @@ class CopyingTest(test_images.ImageCase):
     def test_images_that_are_gone_are_known(self):
         there, gone_one = self.upload(self.data), self.upload(self.data)
         self.drop_image(gone_one)
-        # Asking registers options with the process's configuration, some of
-        # them required: tests after this one have no use for them.
-        self.addCleanup(cfg.CONF.unregister_opts,
-                        loading.get_auth_plugin_conf_options('password'),
-                        'service_user')
-        self.addCleanup(cfg.CONF.reset)
-        cfg.CONF([], project='cinder', default_config_dirs=[],
-                 default_config_files=[str(
-                     self.sandbox.layout.state / 'cinder' / 'cinder.conf')])
+        self.read_cinder_conf()
         self.assertEqual([gone_one], gone.among([there, gone_one]))
+
+    def test_sweep_removes_the_seed_of_an_image_that_is_gone(self):
+        images = [self.upload(self.data) for _turn in range(2)]
+        for image in images:
+            volume = self.create_volume(imageRef=image, volume_type='hdd')
+            self.delete_volume(volume.id)
+        self.drop_image(images[0])
+        # A sweep of the service's own configuration, without its pause.
+        self.read_cinder_conf()
+        driver = cinder_driver.make_driver(FAR)
+        self.addCleanup(driver.close)
+        cinder_driver.set_up(driver)
+        driver._copies.sweep()
+        seeds = {f'seed-{image}' for image in images}
+        self.assertEqual({f'seed-{images[1]}'},
+                         seeds & set(self.clusters[FAR].images()))
+        self.assertIsNone(self.record(FAR, images[0]))
+        self.assertIn(images[1], driver._copies.seen.told())
+        self.assertNotIn(images[0], driver._copies.seen.told())
 
     def test_image_of_a_tagged_store_in_another_cluster(self):
         image = self.upload(self.data, feature='hdd')
