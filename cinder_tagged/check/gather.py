@@ -93,7 +93,8 @@ def gather(wanted: Wanted) -> model.Site:
 def _logins(site: model.Site) -> Iterable[model.Login]:
     yield from dict.fromkeys(
         [stanza.login for stanza in site.stanzas()]
-        + (list(glance_rules.logins(site.glance)) if site.glance else []))
+        + ([login for _, login in glance_rules.logins(site.glance)]
+           if site.glance else []))
 
 
 def _tasks(site: model.Site) -> Iterable[tuple[model.Login, str]]:
@@ -107,19 +108,15 @@ def _tasks(site: model.Site) -> Iterable[tuple[model.Login, str]]:
             pools.setdefault(site.fsid(stanza.login), []).append(stanza.pool)
     if site.glance is None:
         return
-    for login in glance_rules.logins(site.glance):
+    kinds = glance_rules.stores(site.glance)
+    for store, login in glance_rules.logins(site.glance):
         if login not in usable:
             continue
-        for store, kind in glance_rules.stores(site.glance).items():
-            if kind == glance_rules.TYPE:
-                if login.conf in site.glance.words(store,
-                                                   'tagged_ceph_confs'):
-                    for pool in pools.get(site.fsid(login), []):
-                        yield login, pool
-            elif kind == 'rbd' and login.conf == site.glance.get(
-                    store, 'rbd_store_ceph_conf'):
-                yield login, site.glance.get(store, 'rbd_store_pool',
-                                             'images')
+        if kinds[store] == glance_rules.TYPE:
+            for pool in pools.get(site.fsid(login), []):
+                yield login, pool
+        else:
+            yield login, site.glance.get(store, 'rbd_store_pool', 'images')
 
 
 def _nova_paste(conf: model.Conf | None) -> str:

@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sphinx configuration of the operators' documentation."""
 
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / 'ext'))
+
 project = 'cinder-tagged'
 copyright = 'the cinder-tagged developers'
 extensions = [
+    'benchmark_results',
     'openstackdocstheme',
     'oslo_config.sphinxext',
     'oslo_config.sphinxconfiggen',

@@ -23,16 +23,16 @@ def stores(conf: model.Conf) -> dict[str, str]:
         for word in conf.words('DEFAULT', 'enabled_backends'))}
 
 
-def logins(conf: model.Conf) -> Iterator[model.Login]:
-    """Yield the Ceph users of all stores that are in Ceph."""
+def logins(conf: model.Conf) -> Iterator[tuple[str, model.Login]]:
+    """Yield the stores that are in Ceph, each with its Ceph users."""
     for name, kind in stores(conf).items():
         if kind == TYPE:
             user = conf.get(name, 'tagged_rbd_user', 'glance')
             for path in conf.words(name, 'tagged_ceph_confs') or [
                     '/etc/ceph/ceph.conf']:
-                yield model.Login('glance', path, 'ceph', user)
+                yield name, model.Login('glance', path, 'ceph', user)
         elif kind == 'rbd':
-            yield model.Login(
+            yield name, model.Login(
                 'glance', conf.get(name, 'rbd_store_ceph_conf'), 'ceph',
                 conf.get(name, 'rbd_store_user'))
 
