@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Cinder: API, schedulers, and one volume service for all backends."""
+"""Cinder: API, schedulers, and volume services for all backends."""
 
+import base64
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Sequence
 from functools import partial
+import os
 from pathlib import Path
 import sys
 from typing import Any
 
 from devstack.sandbox.ceph import CephCluster
+from devstack.sandbox.cut import Cut
 from devstack.sandbox.database import Database
 from devstack.sandbox.keystone import Keystone
 from devstack.sandbox.layout import Layout
@@ -40,6 +44,8 @@ JOURNAL = {
     'scheduler_manager':
         'cinder_tagged.resume.scheduler_manager.SchedulerManager',
 }
+# Quick to notice: the machine is busy, but its database is near.
+_JOURNAL_TIMES = {'dead_after': 5, 'poll': 0.5, 'lost_after': 15}
 VOLUME_CLUSTER = 'sandbox-cluster'
 TAGGED_DRIVER = 'cinder_tagged.volume.driver.TaggedRBDDriver'
 STOCK_DRIVER = 'cinder.volume.drivers.rbd.RBDDriver'
@@ -92,7 +98,7 @@ class CinderConf:
         return {
             # Few and small clusters: no copy of an image that can be saved.
             'feature': {} if settings.stock else {'image_preference': 100},
-            'DEFAULT': default,
+            'DEFAULT': default, **self._journal(),
             'database': {'connection': layout.database_url('cinder')},
             'keystone_authtoken': self.keystone.token_middleware('cinder'),
             'service_user': {'send_service_user_token': 'true',
@@ -107,6 +113,15 @@ class CinderConf:
             'cinder_sys_admin': {'helper_command': helper},
             'privsep_osbrick': {'helper_command': helper},
         }
+
+    def _journal(self) -> Conf:
+        if not self.layout.settings.journal:
+            return {}
+        key = self.layout.state / 'cinder' / 'resume.key'
+        if not key.exists():
+            self.layout.write('cinder/resume.key', base64.urlsafe_b64encode(
+                os.urandom(32)).decode())
+        return {'resume': {'token_key_file': key, **_JOURNAL_TIMES}}
 
     def _stanza(self, backend: Backend) -> Conf:
         cluster = self.clusters[backend.name]
@@ -177,9 +192,12 @@ class CinderDaemons(Part):
         self.database = database
 
     def _daemon(self, program: str, instance: str,
-                overlay: Path | None = None) -> Service:
+                overlay: Path | None = None,
+                group: int | None = None) -> Service:
         argv: list[str | Path] = [
             self.layout.program(program), '--config-file', self.conf.path]
+        if group is not None:
+            argv = ['setpriv', f'--regid={group}', '--keep-groups', *argv]
         if overlay:
             argv += ['--config-file', overlay]
         return Service(
@@ -219,7 +237,12 @@ class CinderSchedulers(CinderDaemons):
         for number in range(1, self.layout.settings.schedulers + 1):
             self.layout.write_conf(
                 f'cinder/scheduler-{number}.conf',
-                {'DEFAULT': {'host': f'{HOST}-{number}'}})
+                {'DEFAULT': {'host': self.host(number)}})
+
+    @staticmethod
+    def host(number: int) -> str:
+        """Return the host name of one scheduler, counted from 1."""
+        return f'{HOST}-scheduler-{number}'
 
     def start(self) -> None:
         services = self.services
@@ -227,7 +250,7 @@ class CinderSchedulers(CinderDaemons):
             service.start()
         for number, service in enumerate(services, 1):
             service.wait_ready(
-                partial(self._scheduler_up, f'{HOST}-{number}'),
+                partial(self._scheduler_up, self.host(number)),
                 _START_DEADLINE_S)
 
     def _scheduler_up(self, host: str) -> bool:
@@ -252,8 +275,18 @@ class CinderVolume(CinderDaemons):
             self.nodes = {
                 f'{HOST}-{n}': self._daemon(
                     'cinder-volume', f'cinder-volume-{n}',
-                    layout.state / 'cinder' / f'volume-{n}.conf')
+                    layout.state / 'cinder' / f'volume-{n}.conf',
+                    self._group(n))
                 for n in range(1, nodes + 1)}
+
+    def _group(self, number: int) -> int:
+        """Return a group of its own for a node, by which it can be cut."""
+        # Ports are given to one sandbox only, and so are their multiples.
+        return 10 * self.layout.port('bus') + number
+
+    def cut_off(self, host: str, ports: Iterable[int]) -> Cut:
+        """Drop, silently, all that one of several nodes sends to ports."""
+        return Cut(self._group(list(self.nodes).index(host) + 1), ports)
 
     @property
     def service(self) -> Service:
