@@ -42,8 +42,8 @@ class _JournalledContext:
             name: serializer.serialize_entity(ctxt, value)
             for name, value in arguments.items()}}
         entry = self._journal.open(
-            method, _resource_id(operation.resource, arguments), message,
-            token, self._queue)
+            method, _resource_id(operation.resource, arguments),
+            str(ctxt.request_id), message, token, self._queue)
         try:
             self._inner.cast(ctxt, method, **arguments)
         except Exception:

@@ -9,6 +9,7 @@ from cinder import exception
 from cinder import objects
 from oslo_log import log as logging
 
+from cinder_tagged.resume import ledger
 from cinder_tagged.resume.core import decide
 from cinder_tagged.resume.core.decide import State
 from cinder_tagged.resume.core.operations import Operation
@@ -37,8 +38,8 @@ def unfinished(operation: Operation, resource_id: str) -> Any | None:
     return None
 
 
-def run(life: Life, method: str, resource_id: str, state: State,
-        work: Callable[[], Any],
+def run(life: Life, method: str, resource_id: str, request_id: str,
+        state: State, work: Callable[[], Any],
         settle: Callable[[int, Any | None], None]) -> Any:
     """Claim, work, settle.
 
@@ -47,8 +48,8 @@ def run(life: Life, method: str, resource_id: str, state: State,
         not over yet (None otherwise)
     """
     operation = OPERATIONS[method]
-    entry, known = life.journal.claim(method, resource_id, life.id, state,
-                                      life.queue)
+    entry, known = life.journal.claim(method, resource_id, request_id,
+                                      life.id, state, life.queue)
     resource = None if entry else find(operation, resource_id)
     status = resource.status if resource is not None else None
     if not decide.may_run(entry is not None, known, status, operation):
@@ -59,6 +60,7 @@ def run(life: Life, method: str, resource_id: str, state: State,
     if entry is None:
         return work()
     try:
-        return work()
+        with ledger.entry(entry):
+            return work()
     finally:
         settle(entry, unfinished(operation, resource_id))

@@ -2,6 +2,7 @@
 """``cinder-tagged-resume``: the journal, for operators and for the agent."""
 
 import argparse
+from collections import Counter
 from collections.abc import Sequence
 import json
 import sys
@@ -35,6 +36,9 @@ def _parser() -> argparse.ArgumentParser:
     status = commands.add_parser(
         'status', help='show services and requests in flight')
     status.add_argument('--json', action='store_true')
+    commands.add_parser(
+        'metrics', help='print figures in the text format of Prometheus, '
+                        'for the textfile collector of its node exporter')
     takeover = commands.add_parser(
         'takeover', help='fence the services of a dead host; others finish '
                          'what it had in flight')
@@ -42,6 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     chosen.add_argument('--node', help='name of the machine')
     chosen.add_argument('--host', help='host option of the services, with '
                                        'or without @backend')
+    takeover.add_argument('--kind', help='only cinder-volume, or only '
+                                         'cinder-scheduler')
     takeover.add_argument('--why', default='declared dead by the operator')
     takeover.add_argument('--wait', type=float, default=0.0, metavar='S',
                           help='seconds to wait until they are cut off')
@@ -54,6 +60,7 @@ def _of_host(incarnation: Incarnation, host: str) -> bool:
 
 def _takeover(journal: Journal, arguments: argparse.Namespace) -> int:
     dead = [i for i in journal.incarnations() if i.cut_at is None
+            and arguments.kind in (None, i.kind)
             and (i.node == arguments.node if arguments.node
                  else _of_host(i, arguments.host))]
     if not dead:
@@ -94,7 +101,42 @@ def _status(journal: Journal) -> dict[str, Any]:
             'state': e.state.value, 'queue': e.queue,
             'attempts': e.attempts, 'age_s': round(now - e.created_at, 1),
         } for e in journal.entries()],
+        'done_again': [{
+            'operation': r['method'], 'outcome': r['outcome'],
+            'number': r['number'],
+            'mean_s': round(r['seconds'] / r['number'], 1),
+            'longest_s': round(r['longest'], 1),
+        } for r in journal.outcomes()],
     }
+
+
+def _metrics(journal: Journal) -> str:
+    """Return the figures in the text format of Prometheus."""
+    lines = [
+        '# HELP cinder_tagged_resume_requests_total Requests that another '
+        'service finished (resumed) or had to end in error (failed).',
+        '# TYPE cinder_tagged_resume_requests_total counter']
+    rows = [({'operation': r['method'], 'outcome': r['outcome']}, r)
+            for r in journal.outcomes()]
+    for name, field in (('requests_total', 'number'),
+                        ('seconds_sum', 'seconds'),
+                        ('seconds_longest', 'longest')):
+        lines += [f'cinder_tagged_resume_{name}{{{_labels(labels)}}} '
+                  f'{row[field]:g}' for labels, row in rows]
+    in_flight = Counter(e.state.value for e in journal.entries())
+    services = Counter(
+        (i.kind, 'fenced' if i.fenced_at else 'live')
+        for i in journal.incarnations() if i.cut_at is None)
+    lines += [f'cinder_tagged_resume_in_flight{{state="{state}"}} {number}'
+              for state, number in sorted(in_flight.items())]
+    lines += [f'cinder_tagged_resume_services{{kind="{kind}",state="{state}"}}'
+              f' {number}' for (kind, state), number
+              in sorted(services.items())]
+    return '\n'.join(lines) + '\n'
+
+
+def _labels(labels: dict[str, str]) -> str:
+    return ','.join(f'{name}="{value}"' for name, value in labels.items())
 
 
 def _print_status(status: dict[str, Any]) -> None:
@@ -106,6 +148,12 @@ def _print_status(status: dict[str, Any]) -> None:
     for r in status['requests']:
         print(f'{r["operation"]:21} {r["resource"]:37} {r["state"]:11} '
               f'{r["age_s"]:>5} s {r["attempts"]}')
+    if status['done_again']:
+        print(f'\n{"DONE AGAIN":21} {"OUTCOME":9} {"NUMBER":>6} {"MEAN":>8} '
+              f'{"LONGEST":>8}')
+    for r in status['done_again']:
+        print(f'{r["operation"]:21} {r["outcome"]:9} {r["number"]:>6} '
+              f'{r["mean_s"]:>6} s {r["longest_s"]:>6} s')
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -121,6 +169,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         journal = database.open_journal()
         if arguments.command == 'takeover':
             return _takeover(journal, arguments)
+        if arguments.command == 'metrics':
+            print(_metrics(journal), end='')
         if arguments.command == 'status':
             status = _status(journal)
             if arguments.json:

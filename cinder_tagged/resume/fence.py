@@ -21,11 +21,13 @@ BLOCKLIST_FOR = 24 * 3600
 Reach = Callable[[str, Callable[[Any], None]], None]
 
 
-def cut(journal: Journal, incarnation: Incarnation, reach: Reach) -> bool:
-    """Blocklist every Ceph client of a fenced process.
+def cut(journal: Journal, incarnation: Incarnation, reach: Reach) -> None:
+    """Blocklist the Ceph clients of a fenced process, where this one can.
 
-    :returns: True once all are cut off; its work may then be taken over
+    Once all are, its work may be taken over.
     """
+    if not incarnation.clients:
+        journal.mark_cut(incarnation.id)
     for fsid, addresses in incarnation.clients.items():
         began = time.monotonic()
         try:
@@ -33,21 +35,19 @@ def cut(journal: Journal, incarnation: Incarnation, reach: Reach) -> bool:
                 client.blocklist_add(_plain(address), BLOCKLIST_FOR)
                 for address in at])
         except LookupError:
-            LOG.debug('No way to the cluster %s to cut %s off.', fsid,
-                      incarnation.id)
-            return False
+            # Left to a service of that cluster.
+            continue
         except Exception as error:
             LOG.warning('The clients of %s (%s) are not cut off the cluster '
                         '%s yet: %s', incarnation.host, incarnation.id, fsid,
                         error)
-            return False
+            continue
+        journal.cut_from(incarnation.id, fsid)
         LOG.warning('Cut off %s of %s (process %s on %s; %s): %d client(s) '
                     'blocklisted on the cluster %s in %.0f ms: %s.',
                     incarnation.kind, incarnation.host, incarnation.pid,
                     incarnation.node, incarnation.why, len(addresses), fsid,
                     (time.monotonic() - began) * 1000, ', '.join(addresses))
-    journal.mark_cut(incarnation.id)
-    return True
 
 
 def _plain(address: str) -> str:

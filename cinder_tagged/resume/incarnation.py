@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """This process in the journal: its record, its sign of life, its end."""
 
+from collections.abc import Callable
 import os
 import socket
 import threading
@@ -8,18 +9,19 @@ import time
 from typing import Any
 import uuid
 
+from oslo_config import cfg
 from oslo_log import log as logging
 
 from cinder_tagged.ceph import connection as ceph_connection
 from cinder_tagged.resume import database
+from cinder_tagged.resume import ledger
 from cinder_tagged.resume.journal import Fenced
 from cinder_tagged.resume.journal import Incarnation
 from cinder_tagged.resume.journal import Journal
 
+CONF = cfg.CONF
 LOG = logging.getLogger(__name__)
 
-#: Seconds between two signs of life.
-BEAT = 1.0
 _EXIT = 75
 
 
@@ -33,15 +35,24 @@ def end_process(why: str) -> None:
 
 
 class Life:
-    """One start of a service process, on record in the journal."""
+    """One start of a service process, on record in the journal.
+
+    :param seen: tells since when this process's cluster does not answer it
+        (None while it does), and when it answered last
+    """
 
     def __init__(self, journal: Journal, kind: str, host: str,
-                 queue: str | None):
+                 queue: str | None,
+                 seen: Callable[[], tuple[float | None, float | None]]
+                 = lambda: (None, None)):
         self.journal = journal
         self.kind = kind
         self.host = host
         self.queue = queue
         self.id = str(uuid.uuid4())
+        self.sick_at: float | None = None
+        self.was_sound = False
+        self._seen = seen
         self._clients: dict[str, list[str]] = {}
         self._lock = threading.Lock()
 
@@ -55,6 +66,8 @@ class Life:
             self.id, self.kind, self.host, self.queue, socket.gethostname(),
             os.getpid(), {}, now, now))
         database.install_fence(self.id, end_process)
+        if database.shares_cinders_database():
+            ledger.install()
         ceph_connection.observers.append(self._connected)
         for old in older:
             why = f'replaced by a new start of {self.kind} on {self.host}'
@@ -68,12 +81,30 @@ class Life:
     def _beat(self) -> None:
         while True:
             try:
-                self.journal.beat(self.id)
+                self.sick_at, sound_at = self._seen()
+                self.was_sound = self.was_sound or sound_at is not None
+                self.journal.beat(self.id, self.sick_at, sound_at)
             except Fenced as fenced:
                 end_process(str(fenced))
             except Exception:
                 LOG.exception('No sign of life could be given.')
-            time.sleep(BEAT)
+            time.sleep(CONF.resume.heartbeat)
+
+    def peers(self) -> list[Incarnation]:
+        """Return the other live services of this queue."""
+        fresh = time.time() - 3 * CONF.resume.heartbeat
+        return [i for i in self.journal.incarnations()
+                if i.id != self.id and i.queue == self.queue
+                and i.kind == self.kind and i.fenced_at is None
+                and i.seen_at > fresh]
+
+    def sound_peers(self) -> list[Incarnation]:
+        """Return live services of this queue that reach the cluster.
+
+        Those count that have reached it since this one has not.
+        """
+        return [i for i in self.peers() if i.sick_at is None
+                and (i.sound_at or 0) > (self.sick_at or 0)]
 
     def _connected(self, client: Any) -> None:
         """Put a new Ceph client on record before it is used.

@@ -28,17 +28,23 @@ OPTS = [
              'doing it again too early costs work, not correctness, since '
              'each request is claimed by one service only.'),
     cfg.FloatOpt(
+        'heartbeat', default=1.0, min=0.1, max=60.0,
+        help='Seconds between two signs of life that each service writes to '
+             'the journal.'),
+    cfg.FloatOpt(
         'poll', default=1.0, min=0.1,
         help='Seconds between two looks of a service at the journal for '
              'requests left behind by a fenced one.'),
     cfg.FloatOpt(
-        'dead_after', default=0.0, min=0.0,
+        'dead_after', default=10.0, min=0.0,
         help='Seconds without a sign of life in the journal after which '
              'other services fence a service and take its requests over. '
              '0: never by themselves; the HA agent, or an operator with '
              '"cinder-tagged-resume takeover", says who is dead. Fencing a '
-             'service that lives ends it (it restarts fenced off its old '
-             'work), so set this well above its pauses.'),
+             'service that lives ends it (it restarts, fenced off its old '
+             'work), so set this well above heartbeat and above the pauses '
+             'of services and database. The clocks of all services must '
+             'agree to a fraction of it.'),
     cfg.IntOpt(
         'concurrency', default=4, min=1, max=64,
         help='How many requests left behind one service carries out at the '

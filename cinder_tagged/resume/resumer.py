@@ -17,6 +17,7 @@ from oslo_log import log as logging
 
 from cinder_tagged.resume import claims
 from cinder_tagged.resume import fence
+from cinder_tagged.resume import ledger
 from cinder_tagged.resume import work
 from cinder_tagged.resume.core import decide as decide_mod
 from cinder_tagged.resume.core.decide import State
@@ -51,8 +52,9 @@ class Resumer:
             CONF.resume.concurrency, thread_name_prefix='resume')
         self._busy: set[int] = set()
         self._lock = threading.Lock()
-        self.resumed = 0
-        self.failed = 0
+        #: When a service of this queue was last cut off: what had been
+        #: sent by then may have been in its hands.
+        self._last_death = 0.0
 
     def start(self) -> None:
         threading.Thread(target=self._loop, daemon=True,
@@ -70,12 +72,16 @@ class Resumer:
     def bury(self) -> None:
         """Fence who gives no sign of life; cut off who is fenced."""
         journal = self._life.journal
+        self._step_aside()
         gone = []
         for other in journal.incarnations():
             if other.id == self._life.id:
                 continue
             if other.cut_at is not None:
                 gone.append(other.id)
+                if (other.kind, other.queue) == (self._life.kind,
+                                                 self._life.queue):
+                    self._last_death = max(self._last_death, other.cut_at)
                 continue
             silent = time.time() - other.seen_at
             limit = CONF.resume.dead_after
@@ -86,30 +92,43 @@ class Resumer:
             fence.cut(journal, other, self._worker.reach)
         journal.forget(gone)
 
+    def _step_aside(self) -> None:
+        """End if the cluster answers others, but not this process any more.
+
+        One that never reached it has nothing in flight: it stays, and leaves
+        messages to others.
+        """
+        life = self._life
+        if not life.sick_at or not life.was_sound:
+            return
+        peers = life.sound_peers()
+        if peers:
+            life.journal.fence(life.id, 'its cluster answers '
+                               f'{peers[0].host}, but not this service')
+
     def look(self) -> None:
         """Take what can be taken, up to the number of free hands."""
         free = CONF.resume.concurrency - len(self._busy)
         if free <= 0:
             return
+        lost_before = max(time.time() - CONF.resume.lost_after,
+                          self._last_death)
         entries = self._life.journal.left_behind(
-            time.time() - CONF.resume.lost_after, free + len(self._busy),
-            self._life.queue)
+            lost_before, free + len(self._busy), self._life.queue)
         for entry in entries:
             if entry.id not in self._busy:
-                self._judge(entry)
+                self._judge(entry, entry.changed_at < lost_before)
 
-    def _judge(self, entry: Entry) -> None:
+    def _judge(self, entry: Entry, lost: bool) -> None:
         resource = claims.find(OPERATIONS[entry.method], entry.resource_id)
         decision = decide_mod.decide(
             decide_mod.Facts(
                 OPERATIONS[entry.method], entry.state,
                 owner_fenced=entry.owner is not None,
-                age=time.time() - entry.changed_at,
-                attempts=entry.attempts,
+                lost=lost, attempts=entry.attempts,
                 status=resource.status if resource else None,
                 image_status=(work.image_status(entry) if resource
                               else None)),
-            lost_after=CONF.resume.lost_after,
             max_attempts=CONF.resume.max_attempts)
         if decision.verdict is Verdict.LEAVE:
             return
@@ -120,23 +139,32 @@ class Resumer:
             self._busy.add(entry.id)
         self._pool.submit(self._settle, entry, resource, decision)
 
+    def _count(self, entry: Entry, outcome: str) -> None:
+        self._life.journal.count(entry.method, outcome,
+                                 time.time() - entry.created_at)
+
     def _settle(self, entry: Entry, resource: Any,
                 decision: decide_mod.Decision) -> None:
         try:
+            ledger.settle(self._life.journal, entry.id,
+                          gone=resource is None)
             if decision.verdict is Verdict.REDO:
                 LOG.warning('Doing %s of %s again (attempt %d): %s.',
                             entry.method, entry.resource_id,
                             entry.attempts + 1, decision.reason)
                 self._worker.redo(entry, resource)
-                self.resumed += 1
+                self._count(entry, 'resumed')
                 LOG.info('%s of %s was resumed %.1f s after it was asked '
                          'for.', entry.method, entry.resource_id,
                          time.time() - entry.created_at)
             elif decision.verdict is Verdict.FAIL:
                 work.give_up(entry, resource, decision.reason)
-                self.failed += 1
+                self._count(entry, 'failed')
                 self._life.journal.close(entry.id, self._life.id)
             else:
+                if decision.verdict is Verdict.FINISH:
+                    work.finish_upload(resource)
+                    self._count(entry, 'resumed')
                 LOG.info('%s of %s has ended: %s.', entry.method,
                          entry.resource_id, decision.reason)
                 self._life.journal.close(entry.id, self._life.id)

@@ -51,7 +51,8 @@ class SchedulerManager(manager.SchedulerManager):
         if volume.host:
             # Chosen before: the cast may have been lost, the choice stands.
             self.life.journal.put_back(entry.id, self.life.id,
-                                        volume.service_topic_queue)
+                                        volume.service_topic_queue,
+                                        at_once=True)
             return
         ctxt = work.context_of(entry)
         arguments = work.arguments_of(entry, ctxt)
@@ -73,25 +74,26 @@ class SchedulerManager(manager.SchedulerManager):
         else:
             self.life.journal.put_back(entry, self.life.id)
 
-    def _claimed(self, method: str, resource: objects_base.CinderObject,
+    def _claimed(self, context: Any, method: str,
+                 resource: objects_base.CinderObject,
                  run: Callable[[], Any]) -> Any:
         if self._life is None:
             return run()
-        return claims.run(self.life, method, resource.id, self.state, run,
-                          self._settle)
+        return claims.run(self.life, method, resource.id, context.request_id,
+                          self.state, run, self._settle)
 
     def create_volume(self, context: Any, volume: Any, *args: Any,
                       **kwargs: Any) -> Any:
         parent = super()
         return self._claimed(
-            'create_volume', volume,
+            context, 'create_volume', volume,
             lambda: parent.create_volume(context, volume, *args, **kwargs))
 
     def create_snapshot(self, ctxt: Any, volume: Any, snapshot: Any,
                         *args: Any, **kwargs: Any) -> Any:
         parent = super()
         return self._claimed(
-            'create_snapshot', snapshot,
+            ctxt, 'create_snapshot', snapshot,
             lambda: parent.create_snapshot(ctxt, volume, snapshot, *args,
                                            **kwargs))
 
@@ -99,12 +101,12 @@ class SchedulerManager(manager.SchedulerManager):
                       **kwargs: Any) -> Any:
         parent = super()
         return self._claimed(
-            'extend_volume', volume,
+            context, 'extend_volume', volume,
             lambda: parent.extend_volume(context, volume, *args, **kwargs))
 
     def retype(self, context: Any, volume: Any, *args: Any,
                **kwargs: Any) -> Any:
         parent = super()
         return self._claimed(
-            'retype', volume,
+            context, 'retype', volume,
             lambda: parent.retype(context, volume, *args, **kwargs))

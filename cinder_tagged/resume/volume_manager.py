@@ -2,14 +2,16 @@
 """Cinder's volume manager with a journal; set as ``volume_manager``."""
 
 from collections.abc import Callable
-import threading
+import time
 from typing import Any
 
 from cinder import context as cinder_context
 from cinder import objects
+from oslo_log import log as logging
 
 from cinder_tagged.resume import claims
 from cinder_tagged.resume import database
+from cinder_tagged.resume import ledger
 from cinder_tagged.resume import secrets
 from cinder_tagged.resume import work
 from cinder_tagged.resume.core.decide import State
@@ -18,6 +20,11 @@ from cinder_tagged.resume.incarnation import Life
 from cinder_tagged.resume.journal import Entry
 from cinder_tagged.resume.resumer import Resumer
 from cinder_tagged.volume import manager
+
+LOG = logging.getLogger(__name__)
+
+#: Long enough for each peer to probe the cluster once, seconds.
+_HOLD_S = 20.0
 
 
 class VolumeManager(manager.VolumeManager):
@@ -28,7 +35,6 @@ class VolumeManager(manager.VolumeManager):
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self._life: Life | None = None
-        self._redoing = threading.local()
 
     @property
     def life(self) -> Life:
@@ -42,11 +48,32 @@ class VolumeManager(manager.VolumeManager):
     def init_host(self, added_to_cluster: Any = None, **kwargs: Any) -> None:
         secrets.check()
         self._life = Life(database.open_journal(), 'cinder-volume',
-                          self.host, self.service_topic_queue)
+                          self.host, self.service_topic_queue,
+                          self.cluster_seen)
         # On record before the driver connects: each client of a cluster is
         # written down before it is used.
         self.life.begin()
         super().init_host(added_to_cluster=added_to_cluster, **kwargs)
+        access = getattr(self.driver, 'access', None)
+        if access is not None:
+            access.hold = self._hold
+
+    def _hold(self) -> None:
+        """Wait until it is known whether only this one lost its cluster.
+
+        If so this process ends (see Resumer), and what waits here is done
+        by a peer; a request must not fail for that.
+        """
+        until = time.monotonic() + _HOLD_S
+        while time.monotonic() < until and self.cluster_seen()[0]:
+            if all(p.sick_at for p in self.life.peers()):
+                return
+            time.sleep(0.2)
+
+    def cluster_seen(self) -> tuple[float | None, float | None]:
+        """Tell since when the cluster is away, and when it last answered."""
+        seen = getattr(self.driver, 'cluster_seen', None)
+        return seen() if seen is not None else (None, None)
 
     def init_host_with_rpc(self) -> None:
         super().init_host_with_rpc()
@@ -73,12 +100,11 @@ class VolumeManager(manager.VolumeManager):
         if operation.resource in arguments:
             arguments[operation.resource] = resource
         resource._context = ctxt.elevated()
-        self._redoing.entry = entry.id
         try:
-            getattr(self, f'_redo_{entry.method}', self._redo_same)(
-                entry.method, ctxt, arguments)
+            with ledger.entry(entry.id):
+                getattr(self, f'_redo_{entry.method}', self._redo_same)(
+                    entry.method, ctxt, arguments)
         finally:
-            self._redoing.entry = None
             self._settle(entry.id,
                          claims.unfinished(operation, resource.id))
 
@@ -112,19 +138,25 @@ class VolumeManager(manager.VolumeManager):
 
     # -- messages -------------------------------------------------------------
 
-    def _claimed(self, method: str, resource_id: str,
-                 run: Callable[[], Any]) -> Any:
-        if self._life is None or getattr(self._redoing, 'entry', None):
-            return run()
-        return claims.run(self._life, method, resource_id, self.state, run,
-                          self._settle)
+    def _claimed(self, context: cinder_context.RequestContext, method: str,
+                 resource_id: str, run: Callable[[], Any]) -> Any:
+        if self._life is None or ledger.current() is not None:
+            return run()  # part of a larger piece of work, or before the start
+        if (self._life.sick_at and self._life.sound_peers()
+                and self._life.journal.offer(method, resource_id,
+                                             context.request_id)):
+            LOG.warning('%s of %s is left to another service: %s', method,
+                        resource_id, 'this one does not reach the cluster')
+            return None
+        return claims.run(self._life, method, resource_id,
+                          context.request_id, self.state, run, self._settle)
 
     def create_volume(self, context: cinder_context.RequestContext,
                       volume: objects.Volume, *args: Any,
                       **kwargs: Any) -> Any:
         parent = super()
         return self._claimed(
-            'create_volume', volume.id,
+            context, 'create_volume', volume.id,
             lambda: parent.create_volume(context, volume, *args, **kwargs))
 
     def delete_volume(self, context: cinder_context.RequestContext,
@@ -132,14 +164,14 @@ class VolumeManager(manager.VolumeManager):
                       **kwargs: Any) -> Any:
         parent = super()
         return self._claimed(
-            'delete_volume', volume.id,
+            context, 'delete_volume', volume.id,
             lambda: parent.delete_volume(context, volume, *args, **kwargs))
 
     def create_snapshot(self, context: cinder_context.RequestContext,
                         snapshot: objects.Snapshot) -> Any:
         parent = super()
         return self._claimed(
-            'create_snapshot', snapshot.id,
+            context, 'create_snapshot', snapshot.id,
             lambda: parent.create_snapshot(context, snapshot))
 
     def delete_snapshot(self, context: cinder_context.RequestContext,
@@ -147,7 +179,7 @@ class VolumeManager(manager.VolumeManager):
                         **kwargs: Any) -> Any:
         parent = super()
         return self._claimed(
-            'delete_snapshot', snapshot.id,
+            context, 'delete_snapshot', snapshot.id,
             lambda: parent.delete_snapshot(context, snapshot, *args,
                                            **kwargs))
 
@@ -156,7 +188,7 @@ class VolumeManager(manager.VolumeManager):
                       **kwargs: Any) -> Any:
         parent = super()
         return self._claimed(
-            'extend_volume', volume.id,
+            context, 'extend_volume', volume.id,
             lambda: parent.extend_volume(context, volume, *args, **kwargs))
 
     def copy_volume_to_image(self, context: cinder_context.RequestContext,
@@ -164,7 +196,7 @@ class VolumeManager(manager.VolumeManager):
                              **kwargs: Any) -> Any:
         parent = super()
         return self._claimed(
-            'copy_volume_to_image', volume_id,
+            context, 'copy_volume_to_image', volume_id,
             lambda: parent.copy_volume_to_image(context, volume_id, *args,
                                                 **kwargs))
 
@@ -172,5 +204,5 @@ class VolumeManager(manager.VolumeManager):
                volume: objects.Volume, *args: Any, **kwargs: Any) -> Any:
         parent = super()
         return self._claimed(
-            'retype', volume.id,
+            context, 'retype', volume.id,
             lambda: parent.retype(context, volume, *args, **kwargs))

@@ -27,6 +27,12 @@ _ACTIONS = {
     'extend_volume': message_field.Action.EXTEND_VOLUME,
     'copy_volume_to_image': message_field.Action.COPY_VOLUME_TO_IMAGE,
 }
+_DETAILS = {
+    'create_snapshot': message_field.Detail.SNAPSHOT_CREATE_ERROR,
+    'delete_snapshot': message_field.Detail.SNAPSHOT_DELETE_ERROR,
+    'extend_volume': message_field.Detail.DRIVER_FAILED_EXTEND,
+    'copy_volume_to_image': message_field.Detail.FAILED_TO_UPLOAD_VOLUME,
+}
 _ERROR = {
     'create_volume': 'error', 'delete_volume': 'error_deleting',
     'create_snapshot': 'error', 'delete_snapshot': 'error_deleting',
@@ -73,6 +79,8 @@ def clear_leftovers(operation: Operation, resource: Any,
     """
     if operation.leaves == 'image':
         driver.delete_volume(resource)
+        if resource.source_volid and hasattr(driver, 'drop_clone_snapshot'):
+            driver.drop_clone_snapshot(resource)
     elif operation.leaves == 'snapshot':
         driver.delete_snapshot(resource)
 
@@ -82,6 +90,12 @@ def reset(operation: Operation, resource: Any) -> None:
     if resource.status != operation.restart:
         resource.status = operation.restart
         resource.save()
+
+
+def finish_upload(volume: Any) -> None:
+    """Put a volume back whose data the image service has."""
+    volume.status = 'in-use' if volume.volume_attachment else 'available'
+    volume.save()
 
 
 def give_up(entry: Entry, resource: Any, why: str) -> None:
@@ -111,15 +125,14 @@ def give_up(entry: Entry, resource: Any, why: str) -> None:
         resource_type=(message_field.Resource.VOLUME
                        if OPERATIONS[entry.method].resource == 'volume'
                        else message_field.Resource.VOLUME_SNAPSHOT),
-        resource_uuid=entry.resource_id)
+        resource_uuid=entry.resource_id, detail=_DETAILS.get(entry.method))
     LOG.error('%s of %s cannot be resumed and ends in error: %s.',
               entry.method, entry.resource_id, why)
 
 
 def _give_up_upload(entry: Entry, ctxt: cinder_context.RequestContext,
                     volume: Any) -> None:
-    volume.status = 'in-use' if volume.volume_attachment else 'available'
-    volume.save()
+    finish_upload(volume)
     image_id = entry.message['arguments']['image_meta']['id']
     try:
         glance.get_default_image_service().delete(ctxt, image_id)

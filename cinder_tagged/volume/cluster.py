@@ -77,6 +77,11 @@ class ClusterAccess:
                  tick: Callable[[], object] = lambda: None) -> None:
         self._configuration = configuration
         self._target = target
+        #: Called before a request is refused because the cluster is away:
+        #: may wait for it to be known whether it is away for others, too.
+        self.hold: Callable[[], object] = lambda: None
+        self._away_at: float | None = None
+        self._sound_at: float | None = None
         self._fsids: dict[tuple[str, str], str] = {}
         self._tell = changed
         self._housekeeping = tick
@@ -128,6 +133,17 @@ class ClusterAccess:
         self.pool.reap()
         self._housekeeping()
 
+    def seen(self) -> tuple[float | None, float | None]:
+        """Tell since when the cluster is away, and when it last answered."""
+        sample = self.monitor.latest
+        if sample is not None:
+            when = time.time() - (time.monotonic() - sample.taken)
+            if sample.up:
+                self._away_at, self._sound_at = None, when
+            elif self._away_at is None:
+                self._away_at = when
+        return self._away_at, self._sound_at
+
     def fsid(self) -> str:
         """Return the cluster's fsid; '' if nothing tells it.
 
@@ -162,6 +178,9 @@ class ClusterAccess:
         attempts = max(1, self._configuration.rados_connection_retries)
         for attempt in range(1, attempts + 1):
             fault = self._fault(identity)
+            if fault:
+                self.hold()
+                fault = self._fault(identity)
             if fault:
                 raise errors.ClusterUnreachable(f'{identity}: {fault}')
             try:

@@ -8,11 +8,13 @@ from typing import Any
 
 from cinder import exception
 from cinder.volume.drivers import rbd as cinder_rbd
+from oslo_config import cfg
 
 from cinder_tagged.ceph import errors
 from cinder_tagged.volume import cluster
 from cinder_tagged.volume import reading
 
+CONF = cfg.CONF
 LOG = logging.getLogger(__name__)
 
 
@@ -49,6 +51,27 @@ class KeptConnections(cinder_rbd.RBDDriver):  # type: ignore[misc]
             raise LookupError(fsid)
         with cinder_rbd.RADOSClient(self) as client:
             use(client.cluster)
+
+    def cluster_seen(self) -> tuple[float | None, float | None]:
+        """Tell since when the cluster does not answer, and when it last did.
+
+        Both in seconds since 1970; None where it does, or never did.
+        """
+        return self._access.seen() if self._access else (None, None)
+
+    def drop_clone_snapshot(self, volume: Any) -> None:
+        """Remove what a clone that was cut off left on its source."""
+        source = str(CONF.volume_name_template % volume.source_volid)
+        name = f'{volume.name}.clone_snap'
+        try:
+            with cinder_rbd.RBDVolumeProxy(self, source) as image:
+                if name not in [s['name'] for s in image.list_snaps()]:
+                    return
+                if image.is_protected_snap(name):
+                    image.unprotect_snap(name)
+                image.remove_snap(name)
+        except (self.rbd.ImageNotFound, self.rbd.ImageBusy) as exc:
+            LOG.info('Snapshot %s of %s stays: %s', name, source, exc)
 
     def _get_fsid(self) -> str:
         return self.access.fsid()

@@ -31,6 +31,7 @@ OWNED = frozenset((State.SCHEDULING, State.RUNNING))
 class Verdict(enum.StrEnum):
     LEAVE = 'leave'
     CLOSE = 'close'
+    FINISH = 'finish'
     REDO = 'redo'
     FAIL = 'fail'
 
@@ -43,7 +44,7 @@ class Facts:
     :param state: where its work stands
     :param owner_fenced: the owner is known to write no more; None without
         an owner
-    :param age: seconds since the state last changed
+    :param lost: its message counts as lost, if nobody owns it
     :param attempts: how often it was done again
     :param status: status of the resource now; None if it is gone
     :param image_status: of an upload's Glance image, if it is one
@@ -52,7 +53,7 @@ class Facts:
     operation: operations.Operation
     state: State
     owner_fenced: bool | None
-    age: float
+    lost: bool
     attempts: int
     status: str | None
     image_status: str | None = None
@@ -64,21 +65,18 @@ class Decision:
     reason: str
 
 
-def decide(facts: Facts, *, lost_after: float,
-           max_attempts: int) -> Decision:
-    """Judge one entry.
-
-    :param lost_after: seconds after which a message that nobody has claimed
-        counts as lost
-    """
+def decide(facts: Facts, *, max_attempts: int) -> Decision:
+    """Judge one entry."""
     if facts.state in OWNED and not facts.owner_fenced:
         return Decision(Verdict.LEAVE, 'its owner works on it')
     if facts.status is None:
         return Decision(Verdict.CLOSE, 'the resource is gone')
     if facts.status not in facts.operation.in_flight:
         return Decision(Verdict.CLOSE, f'the resource is {facts.status}')
-    if facts.state not in OWNED and facts.age < lost_after:
+    if facts.state not in OWNED and not facts.lost:
         return Decision(Verdict.LEAVE, 'its message is on the way')
+    if facts.image_status == 'active':
+        return Decision(Verdict.FINISH, 'the image has all its data')
     if facts.attempts >= max_attempts:
         return Decision(Verdict.FAIL,
                         f'it was begun {facts.attempts + 1} times, and each '

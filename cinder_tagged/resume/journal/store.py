@@ -21,8 +21,13 @@ from cinder_tagged.resume.core.decide import State
 from cinder_tagged.resume.journal.tables import ENTRIES
 from cinder_tagged.resume.journal.tables import INCARNATIONS
 from cinder_tagged.resume.journal.tables import METADATA
+from cinder_tagged.resume.journal.tables import OUTCOMES
+from cinder_tagged.resume.journal.tables import RESERVATIONS
 
 LOG = logging.getLogger(__name__)
+
+#: How long processes that are cut off stay on record, seconds.
+REMEMBER = 3600.0
 
 
 class Fenced(Exception):
@@ -42,6 +47,7 @@ class Entry:
     id: int
     method: str
     resource_id: str
+    request_id: str
     message: dict[str, Any]
     token: str | None
     queue: str | None
@@ -59,6 +65,9 @@ class Incarnation:
     :param clients: addresses of its Ceph clients by fsid
     :param fenced_at: since when its database writes are refused
     :param cut_at: since when its Ceph clients are blocklisted, too
+    :param sick_at: since when its cluster does not answer it; None while it
+        does
+    :param sound_at: when its cluster answered it last
     """
 
     id: str
@@ -72,6 +81,8 @@ class Incarnation:
     seen_at: float
     fenced_at: float | None = None
     cut_at: float | None = None
+    sick_at: float | None = None
+    sound_at: float | None = None
     why: str | None = None
 
 
@@ -108,19 +119,21 @@ class Journal:
 
     # -- entries ----------------------------------------------------------
 
-    def open(self, method: str, resource_id: str, message: dict[str, Any],
-             token: str | None, queue: str | None) -> int:
+    def open(self, method: str, resource_id: str, request_id: str,
+             message: dict[str, Any], token: str | None,
+             queue: str | None) -> int:
         """Write an entry down before its message is sent; return its id."""
         now = self._clock()
         with self._engine.begin() as connection:
             result = connection.execute(ENTRIES.insert().values(
                 method=method, resource_id=resource_id,
-                message=json.dumps(message), token=token, queue=queue,
-                state=State.CAST.value, attempts=0, created_at=now,
-                changed_at=now))
+                request_id=request_id, message=json.dumps(message),
+                token=token, queue=queue, state=State.CAST.value, attempts=0,
+                created_at=now, changed_at=now))
             return int(result.inserted_primary_key[0])
 
-    def claim(self, method: str, resource_id: str, owner: str, to: State,
+    def claim(self, method: str, resource_id: str, request_id: str,
+              owner: str, to: State,
               queue: str | None = None) -> tuple[int | None, bool]:
         """Take the entry of a message that has arrived.
 
@@ -131,8 +144,10 @@ class Journal:
             # A scheduler casts before it can note that it has; the volume
             # service may be quicker.
             waiting += [State.SCHEDULING.value, State.SCHEDULED.value]
+        # The request tells two extends of one volume apart.
         same = sa.and_(ENTRIES.c.method == method,
-                       ENTRIES.c.resource_id == resource_id)
+                       ENTRIES.c.resource_id == resource_id,
+                       ENTRIES.c.request_id == request_id)
         with self._engine.begin() as connection:
             row = connection.execute(
                 sa.select(ENTRIES.c.id, ENTRIES.c.state).where(same)
@@ -159,10 +174,26 @@ class Journal:
     def close(self, entry_id: int, owner: str | None) -> bool:
         """Remove an entry whose work has ended; False if it was not ours."""
         with self._engine.begin() as connection:
-            return bool(connection.execute(ENTRIES.delete().where(
+            closed = connection.execute(ENTRIES.delete().where(
                 ENTRIES.c.id == entry_id,
                 ENTRIES.c.owner.is_(None) if owner is None
-                else ENTRIES.c.owner == owner)).rowcount)
+                else ENTRIES.c.owner == owner)).rowcount
+            if closed and owner is not None:
+                connection.execute(RESERVATIONS.delete().where(
+                    RESERVATIONS.c.entry == entry_id))
+            return bool(closed)
+
+    def offer(self, method: str, resource_id: str, request_id: str) -> bool:
+        """Let whoever looks next take an entry whose message has come.
+
+        :returns: False if there is none, or somebody has it
+        """
+        with self._engine.begin() as connection:
+            return bool(connection.execute(ENTRIES.update().where(
+                ENTRIES.c.method == method,
+                ENTRIES.c.resource_id == resource_id,
+                ENTRIES.c.request_id == request_id,
+                ENTRIES.c.owner.is_(None)).values(changed_at=0)).rowcount)
 
     def take_over(self, entry: Entry, owner: str, to: State,
                   queue: str | None) -> bool:
@@ -207,21 +238,67 @@ class Journal:
         return [_entry(row) for row in rows]
 
     def put_back(self, entry_id: int, owner: str,
-                 queue: str | None = None) -> None:
+                 queue: str | None = None, *, at_once: bool = False) -> None:
         """Let somebody else claim an entry.
 
         :param queue: only this volume service's queue; None: it is to be
             scheduled again
+        :param at_once: it need not count as lost first
         """
+        changed: dict[str, Any] = {'changed_at': 0.0} if at_once else {}
         self._change(entry_id, owner, owner_=None, queue=queue,
-                     state=(State.SCHEDULED if queue else State.CAST).value)
+                     state=(State.SCHEDULED if queue else State.CAST).value,
+                     **changed)
 
     def _change(self, entry_id: int, owner: str, owner_: str | None,
                 **values: Any) -> None:
         with self._engine.begin() as connection:
             connection.execute(ENTRIES.update().where(
                 ENTRIES.c.id == entry_id, ENTRIES.c.owner == owner,
-            ).values(owner=owner_, changed_at=self._clock(), **values))
+            ).values(**{'owner': owner_, 'changed_at': self._clock(),
+                        **values}))
+
+    # -- quota and figures ------------------------------------------------
+
+    def reserved(self, entry_id: int) -> dict[str | None, list[str]]:
+        """Return an entry's quota reservations by project."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                sa.select(RESERVATIONS.c.project_id, RESERVATIONS.c.uuid)
+                .where(RESERVATIONS.c.entry == entry_id)).all()
+        found: dict[str | None, list[str]] = {}
+        for project, uuid in rows:
+            found.setdefault(project, []).append(uuid)
+        return found
+
+    def count(self, method: str, outcome: str, seconds: float) -> None:
+        """Count what was done again.
+
+        :param seconds: from the request to its end
+        """
+        same = sa.and_(OUTCOMES.c.method == method,
+                       OUTCOMES.c.outcome == outcome)
+        with self._engine.begin() as connection:
+            longest = sa.case((OUTCOMES.c.longest > seconds,
+                               OUTCOMES.c.longest), else_=seconds)
+            if connection.execute(OUTCOMES.update().where(same).values(
+                    longest=longest, number=OUTCOMES.c.number + 1,
+                    seconds=OUTCOMES.c.seconds + seconds)).rowcount:
+                return
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(OUTCOMES.insert().values(
+                    method=method, outcome=outcome, number=1,
+                    seconds=seconds, longest=seconds))
+        except (sa.exc.IntegrityError, db_exception.DBDuplicateEntry):
+            self.count(method, outcome, seconds)
+
+    def outcomes(self) -> list[dict[str, Any]]:
+        """Return what was done again, by operation and outcome."""
+        with self._engine.connect() as connection:
+            return [dict(row._mapping) for row in connection.execute(
+                sa.select(OUTCOMES).order_by(OUTCOMES.c.method,
+                                             OUTCOMES.c.outcome))]
 
     # -- incarnations -----------------------------------------------------
 
@@ -240,12 +317,16 @@ class Journal:
         """
         self._update_live(incarnation_id, clients=json.dumps(clients))
 
-    def beat(self, incarnation_id: str) -> None:
+    def beat(self, incarnation_id: str, sick_at: float | None = None,
+             sound_at: float | None = None) -> None:
         """Give a sign of life.
 
+        :param sick_at: since when this process's cluster does not answer it
+        :param sound_at: when it answered last
         :raises Fenced: the process was declared dead
         """
-        self._update_live(incarnation_id, seen_at=self._clock())
+        self._update_live(incarnation_id, seen_at=self._clock(),
+                          sick_at=sick_at, sound_at=sound_at)
 
     def _update_live(self, incarnation_id: str, **values: Any) -> None:
         with self._engine.begin() as connection:
@@ -279,6 +360,24 @@ class Journal:
                 INCARNATIONS.c.id == incarnation_id).values(
                     cut_at=self._clock()))
 
+    def cut_from(self, incarnation_id: str, fsid: str) -> None:
+        """Note that its clients are cut off one cluster; maybe the last."""
+        with self._engine.begin() as connection:
+            row = connection.execute(
+                sa.select(INCARNATIONS.c.clients).where(
+                    INCARNATIONS.c.id == incarnation_id)
+                .with_for_update()).first()
+            if row is None:
+                return
+            left = json.loads(row.clients)
+            left.pop(fsid, None)
+            values: dict[str, Any] = {'clients': json.dumps(left)}
+            if not left:
+                values['cut_at'] = self._clock()
+            connection.execute(INCARNATIONS.update().where(
+                INCARNATIONS.c.id == incarnation_id,
+                INCARNATIONS.c.cut_at.is_(None)).values(**values))
+
     def incarnations(self) -> list[Incarnation]:
         """List every process on record, oldest first."""
         with self._engine.connect() as connection:
@@ -290,10 +389,11 @@ class Journal:
     def forget(self, incarnation_ids: Iterable[str]) -> None:
         """Remove processes that are cut off and own nothing any more."""
         owned = sa.select(ENTRIES.c.owner).where(ENTRIES.c.owner.is_not(None))
+        old = self._clock() - REMEMBER
         with self._engine.begin() as connection:
             connection.execute(INCARNATIONS.delete().where(
                 INCARNATIONS.c.id.in_(list(incarnation_ids)),
-                INCARNATIONS.c.cut_at.is_not(None),
+                INCARNATIONS.c.cut_at < old,
                 INCARNATIONS.c.id.not_in(owned)))
 
 

@@ -20,6 +20,7 @@ ENTRIES = sa.Table(
               primary_key=True, autoincrement=True),
     sa.Column('method', sa.String(64), nullable=False),
     sa.Column('resource_id', sa.String(36), nullable=False),
+    sa.Column('request_id', sa.String(64), nullable=False),
     sa.Column('message', _TEXT, nullable=False),
     sa.Column('token', _TEXT),
     sa.Column('queue', sa.String(255)),
@@ -46,6 +47,29 @@ INCARNATIONS = sa.Table(
     sa.Column('seen_at', _TIME, nullable=False),
     sa.Column('fenced_at', _TIME),
     sa.Column('cut_at', _TIME),
+    sa.Column('sick_at', _TIME),
+    sa.Column('sound_at', _TIME),
     sa.Column('why', sa.String(255)),
+    mysql_engine='InnoDB',
+)
+
+#: Which of Cinder's quota reservations were made for which entry.
+RESERVATIONS = sa.Table(
+    'cinder_tagged_reservations', METADATA,
+    sa.Column('uuid', sa.String(36), primary_key=True),
+    sa.Column('entry', sa.BigInteger, nullable=False),
+    sa.Column('project_id', sa.String(255)),
+    sa.Index('cinder_tagged_reservations_entry', 'entry'),
+    mysql_engine='InnoDB',
+)
+
+#: How many were done again, by operation and by what they came to.
+OUTCOMES = sa.Table(
+    'cinder_tagged_outcomes', METADATA,
+    sa.Column('method', sa.String(64), primary_key=True),
+    sa.Column('outcome', sa.String(16), primary_key=True),
+    sa.Column('number', sa.BigInteger, nullable=False),
+    sa.Column('seconds', _TIME, nullable=False),
+    sa.Column('longest', _TIME, nullable=False),
     mysql_engine='InnoDB',
 )

@@ -59,7 +59,7 @@ def _database(sandbox: Any, volumes: dict[str, Any],
     problems = []
     for table, shown in (('volumes', volumes), ('snapshots', snapshots)):
         kept = {row[0] for row in _rows(
-            sandbox, f'SELECT id FROM {table} '  # noqa: S608 - constants
+            sandbox, f'SELECT id FROM {table} '
                      'WHERE NOT deleted')}
         problems += [f'{table}: {i} is shown or kept only'
                      for i in kept ^ set(shown)]

@@ -124,7 +124,7 @@ class Stream:
                 self.faults.append(repr(error))
                 raise
 
-    # -- what a client does -----------------------------------------------------
+    # -- what a client does ---------------------------------------------------
 
     def _one_life(self, connection: Any, dice: random.Random) -> None:
         cinder = connection.block_storage

@@ -9,8 +9,8 @@ from cinder_tagged.resume.core.operations import OPERATIONS
 
 
 def facts(method='create_volume', state=State.RUNNING, owner_fenced=True,
-          age=100.0, attempts=0, status='creating', image_status=None):
-    return decide.Facts(OPERATIONS[method], state, owner_fenced, age,
+          lost=True, attempts=0, status='creating', image_status=None):
+    return decide.Facts(OPERATIONS[method], state, owner_fenced, lost,
                         attempts, status, image_status)
 
 
@@ -18,31 +18,32 @@ def facts(method='create_volume', state=State.RUNNING, owner_fenced=True,
 class TestDecide(base.BaseTestCase):
 
     def verdict(self, **values):
-        return decide.decide(facts(**values), lost_after=30.0,
-                             max_attempts=3).verdict
+        return decide.decide(facts(**values), max_attempts=3).verdict
 
     @ddt.data(
         (Verdict.REDO, {}),
         (Verdict.REDO, {'state': State.SCHEDULING}),
         (Verdict.REDO, {'status': 'downloading'}),
-        (Verdict.LEAVE, {'owner_fenced': False, 'age': 10 ** 6}),
+        (Verdict.LEAVE, {'owner_fenced': False, 'lost': True}),
         (Verdict.LEAVE, {'owner_fenced': None}),
         (Verdict.CLOSE, {'status': 'available'}),
         (Verdict.CLOSE, {'status': 'error'}),
         (Verdict.CLOSE, {'status': None}),
         (Verdict.FAIL, {'attempts': 3}),
         (Verdict.LEAVE, {'state': State.CAST, 'owner_fenced': None,
-                         'age': 29}),
+                         'lost': False}),
         (Verdict.REDO, {'state': State.CAST, 'owner_fenced': None,
-                        'age': 31}),
+                        'lost': True}),
         (Verdict.REDO, {'state': State.SCHEDULED, 'owner_fenced': None,
-                        'age': 31}),
+                        'lost': True}),
         (Verdict.REDO, {'method': 'delete_volume', 'status': 'deleting'}),
         (Verdict.CLOSE, {'method': 'delete_volume', 'status': None}),
         (Verdict.REDO, {'method': 'copy_volume_to_image',
                         'status': 'uploading', 'image_status': 'queued'}),
         (Verdict.FAIL, {'method': 'copy_volume_to_image',
                         'status': 'uploading', 'image_status': 'saving'}),
+        (Verdict.FINISH, {'method': 'copy_volume_to_image', 'attempts': 3,
+                          'status': 'uploading', 'image_status': 'active'}),
     )
     @ddt.unpack
     def test_verdicts(self, verdict, values):

@@ -20,8 +20,8 @@ class TestJournal(base.BaseTestCase):
         self.journal.create_tables()
 
     def open(self, resource='v1', queue=None, method='create_volume'):
-        return self.journal.open(method, resource, {'context': {}}, 'sealed',
-                                 queue)
+        return self.journal.open(method, resource, 'req-1', {'context': {}},
+                                 'sealed', queue)
 
     def register(self, name, **values):
         incarnation = journal.Incarnation(
@@ -30,8 +30,8 @@ class TestJournal(base.BaseTestCase):
         self.journal.register(dataclasses.replace(incarnation, **values))
 
     def claim(self, owner, state=State.RUNNING, resource='v1', queue='c@b'):
-        return self.journal.claim('create_volume', resource, owner, state,
-                                  queue)
+        return self.journal.claim('create_volume', resource, 'req-1', owner,
+                                  state, queue)
 
     def test_only_one_claims_a_message(self):
         entry = self.open()
@@ -126,5 +126,45 @@ class TestJournal(base.BaseTestCase):
             self.journal.fence(name, 'dead')
             self.journal.mark_cut(name)
         self.journal.forget(['idle', 'owner', 'live'])
+        self.assertEqual(3, len(self.journal.incarnations()))
+        self.now += 3601
+        self.journal.forget(['idle', 'owner', 'live'])
         self.assertEqual({'owner', 'live'},
                          {i.id for i in self.journal.incarnations()})
+
+    def test_two_requests_to_do_the_same_are_told_apart(self):
+        first = self.open()
+        self.claim('one')
+        second = self.journal.open('create_volume', 'v1', 'req-2', {}, None,
+                                   None)
+        self.assertEqual((second, True), self.journal.claim(
+            'create_volume', 'v1', 'req-2', 'one', State.RUNNING, 'c@b'))
+        # A message of the first that is delivered again takes neither.
+        self.assertEqual((None, True), self.claim('two'))
+        self.assertTrue(self.journal.close(first, 'one'))
+        self.assertEqual((None, False), self.claim('two'))
+
+    def test_what_is_offered_can_be_taken_at_once(self):
+        self.open(queue='c@b')
+        self.assertTrue(self.journal.offer('create_volume', 'v1', 'req-1'))
+        self.assertEqual(1, len(self.journal.left_behind(1, 9, 'c@b')))
+        self.claim('one')
+        self.assertFalse(self.journal.offer('create_volume', 'v1', 'req-1'))
+
+    def test_a_process_is_cut_off_once_each_of_its_clusters_cut_it(self):
+        self.register('dead', clients={'f1': ['a'], 'f2': ['b']})
+        self.journal.fence('dead', 'killed')
+        self.journal.cut_from('dead', 'f1')
+        left = self.journal.incarnations()[0]
+        self.assertEqual(({'f2': ['b']}, None), (left.clients, left.cut_at))
+        self.journal.cut_from('dead', 'f2')
+        self.assertEqual(self.now, self.journal.incarnations()[0].cut_at)
+
+    def test_outcomes_add_up(self):
+        for seconds in (1.0, 5.0, 3.0):
+            self.journal.count('create_volume', 'resumed', seconds)
+        self.journal.count('create_volume', 'failed', 2.0)
+        self.assertEqual(
+            [('failed', 1, 2.0, 2.0), ('resumed', 3, 9.0, 5.0)],
+            [(o['outcome'], o['number'], o['seconds'], o['longest'])
+             for o in self.journal.outcomes()])
