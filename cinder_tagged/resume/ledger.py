@@ -43,12 +43,15 @@ def entry(entry_id: int) -> Iterator[None]:
 
 def install() -> None:
     """Note each reservation that is made for an entry from now on."""
+    if not sa.event.contains(models.Reservation, 'after_insert', note):
+        sa.event.listen(models.Reservation, 'after_insert', note)
 
-    @sa.event.listens_for(models.Reservation, 'after_insert')
-    def note(mapper: Any, connection: sa.Connection, made: Any) -> None:
-        if current() is not None:
-            connection.execute(tables.RESERVATIONS.insert().values(
-                uuid=made.uuid, entry=current(), project_id=made.project_id))
+
+def note(mapper: Any, connection: sa.Connection, made: Any) -> None:
+    """Write down one reservation, in the transaction that makes it."""
+    if current() is not None:
+        connection.execute(tables.RESERVATIONS.insert().values(
+            uuid=made.uuid, entry=current(), project_id=made.project_id))
 
 
 def settle(journal: Journal, entry_id: int, *, gone: bool) -> None:

@@ -7,6 +7,7 @@ live.
 """
 
 from concurrent import futures
+import dataclasses
 import threading
 import time
 from typing import Any
@@ -86,7 +87,9 @@ class Resumer:
             silent = time.time() - other.seen_at
             limit = CONF.resume.dead_after
             if other.fenced_at is None and limit and silent > limit:
-                journal.fence(other.id, f'no sign of life for {silent:.1f} s')
+                why = f'no sign of life for {silent:.1f} s'
+                journal.fence(other.id, why)
+                other = dataclasses.replace(other, why=why)
             elif other.fenced_at is None:
                 continue
             fence.cut(journal, other, self._worker.reach)

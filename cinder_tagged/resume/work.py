@@ -6,7 +6,7 @@ from typing import Any
 from cinder import context as cinder_context
 from cinder import exception
 from cinder import quota
-from cinder.image import glance
+from cinder.image import image_utils
 from cinder.message import api as message_api
 from cinder.message import message_field
 from cinder.objects import base as objects_base
@@ -64,7 +64,7 @@ def image_status(entry: Entry) -> str | None:
         return None
     image_id = entry.message['arguments']['image_meta']['id']
     try:
-        return str(glance.get_default_image_service().show(
+        return str(image_utils.glance.get_default_image_service().show(
             context_of(entry), image_id)['status'])
     except exception.ImageNotFound:
         return 'gone'
@@ -135,7 +135,7 @@ def _give_up_upload(entry: Entry, ctxt: cinder_context.RequestContext,
     finish_upload(volume)
     image_id = entry.message['arguments']['image_meta']['id']
     try:
-        glance.get_default_image_service().delete(ctxt, image_id)
+        image_utils.glance.get_default_image_service().delete(ctxt, image_id)
     except exception.CinderException as error:
         LOG.warning('The unfinished image %s stays: %s', image_id, error)
 
