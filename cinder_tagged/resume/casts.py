@@ -12,6 +12,7 @@ from typing import Any
 from cinder.scheduler import rpcapi as scheduler_rpcapi
 from cinder.volume import rpcapi as volume_rpcapi
 from cinder.volume import volume_utils
+from oslo_serialization import jsonutils
 
 from cinder_tagged.resume import secrets
 from cinder_tagged.resume.core.operations import OPERATIONS
@@ -38,9 +39,11 @@ class _JournalledContext:
         serializer = self._inner.serializer
         context = serializer.serialize_context(ctxt)
         token = secrets.seal(context.pop('auth_token', None))
-        message = {'context': context, 'arguments': {
-            name: serializer.serialize_entity(ctxt, value)
-            for name, value in arguments.items()}}
+        # As on the bus: dates become text.
+        message = jsonutils.to_primitive({
+            'context': context, 'arguments': {
+                name: serializer.serialize_entity(ctxt, value)
+                for name, value in arguments.items()}})
         entry = self._journal.open(
             method, _resource_id(operation.resource, arguments),
             str(ctxt.request_id), message, token, self._queue)

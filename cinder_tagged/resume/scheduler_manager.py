@@ -6,6 +6,7 @@ from typing import Any
 
 from cinder.objects import base as objects_base
 from cinder.scheduler import manager
+from cinder.volume import volume_utils
 
 from cinder_tagged.resume import claims
 from cinder_tagged.resume import database
@@ -16,6 +17,11 @@ from cinder_tagged.resume.core.operations import OPERATIONS
 from cinder_tagged.resume.incarnation import Life
 from cinder_tagged.resume.journal import Entry
 from cinder_tagged.resume.resumer import Resumer
+
+
+def _queue(volume: Any) -> str:
+    """Return the queue of the services that a volume belongs to."""
+    return str(volume_utils.extract_host(volume.service_topic_queue))
 
 
 class SchedulerManager(manager.SchedulerManager):
@@ -51,8 +57,7 @@ class SchedulerManager(manager.SchedulerManager):
         if volume.host:
             # Chosen before: the cast may have been lost, the choice stands.
             self.life.journal.put_back(entry.id, self.life.id,
-                                        volume.service_topic_queue,
-                                        at_once=True)
+                                        _queue(volume), at_once=True)
             return
         ctxt = work.context_of(entry)
         arguments = work.arguments_of(entry, ctxt)
@@ -70,7 +75,7 @@ class SchedulerManager(manager.SchedulerManager):
         volume = getattr(unfinished, 'volume', unfinished)
         if volume.host:
             self.life.journal.hand_on(entry, self.life.id,
-                                      volume.service_topic_queue)
+                                      _queue(volume))
         else:
             self.life.journal.put_back(entry, self.life.id)
 
