@@ -61,7 +61,6 @@ class Stream:
         self.refused: list[str] = []
         self.faults: list[str] = []
         self.left: set[str] = set()
-        self.left_images: set[str] = set()
         self._connect = connect
         self._image = image
         self._random = random.Random(seed)
@@ -135,14 +134,12 @@ class Stream:
         kind = f'create from {next(iter(origin))}' if origin \
             else 'create empty'
         volume = self._volume(cinder, kind, size=1, **origin)
-        for step in dice.sample(('extend', 'snapshot', 'upload', 'none'), 2):
+        for step in dice.sample(('extend', 'snapshot', 'none'), 2):
             if step == 'extend':
                 self._extend(cinder, volume)
             elif step == 'snapshot':
                 snapshot = self._snapshot(cinder, volume)
                 self._delete_snapshot(cinder, snapshot)
-            elif step == 'upload' and self._image:
-                self._upload(connection, volume)
         if dice.random() < 0.8:
             self._delete(cinder, volume)
 
@@ -182,22 +179,6 @@ class Stream:
         with self._followed('extend', volume, 'available') as request:
             self._await(request, lambda: cinder.get_volume(volume).status,
                         ('extending',))
-
-    def _upload(self, connection: Any, volume: str) -> None:
-        answer = connection.block_storage.upload_volume_to_image(
-            volume, image_name='uploaded', disk_format='raw',
-            container_format='bare')
-        image = str(answer['image_id'])
-        self.left_images.add(image)
-        with self._followed('upload', volume, 'available') as request:
-            self._await(request, lambda: connection.block_storage.get_volume(
-                volume).status, ('uploading',))
-            if request.ended == 'available':
-                found = connection.image.find_image(image)
-                if found is None or found.status != 'active':
-                    request.ended = 'image ' + (
-                        found.status if found else _GONE)
-                    self.left_images.discard(image)
 
     @contextlib.contextmanager
     def _followed(self, kind: str, resource: str,
