@@ -3,6 +3,7 @@
 
 from collections import Counter
 import os
+import re
 import sys
 from typing import Any
 
@@ -27,6 +28,18 @@ def make_image(connection: Any, mib: int = _IMAGE_MIB) -> str:
     return str(image.id)
 
 
+def ceph_ports(cluster: Any) -> list[int]:
+    """Return the ports on which a cluster's daemons serve clients."""
+    mon = re.search(r'^mon_host = .*:(\d+)/0', cluster.conf.read_text(),
+                    re.MULTILINE)
+    assert mon is not None
+    with cluster.connect() as client:
+        osds = cluster.command(client, 'osd dump')['osds']
+    return [int(mon[1]), *(
+        int(address['addr'].rpartition(':')[2]) for osd in osds
+        for address in osd['public_addrs']['addrvec'])]
+
+
 def node_up(sandbox: Any, host: str) -> bool:
     """Tell whether every volume service of a node is on record and live."""
     backends = {f'{host}@{b.name}' for b in sandbox.settings.backends}
@@ -48,6 +61,9 @@ class ResumeTestCase(oslo_base.BaseTestCase):
         # First: it outlives the fixtures' HOME.
         self.sandbox = base.new_sandbox(
             journal=True, storage_nodes=self.nodes, backends=BACKENDS[:2],
+            # Quick to see that a node lost its clusters.
+            overlays={'cinder': {'backend_defaults': {
+                'cluster_probe_interval': 2, 'cluster_probe_deadline': 3}}},
             parts=frozenset(('image',)))
         self.addCleanup(self.sandbox.stop)
         super().setUp()
