@@ -90,6 +90,13 @@ class Life:
                 LOG.exception('No sign of life could be given.')
             time.sleep(CONF.resume.heartbeat)
 
+    def confirm(self) -> None:
+        """Return only if this process was not declared dead."""
+        try:
+            self.journal.beat(self.id, *self._seen())
+        except Fenced as fenced:
+            end_process(str(fenced))
+
     def peers(self) -> list[Incarnation]:
         """Return the other live services of this queue."""
         fresh = time.time() - 3 * CONF.resume.heartbeat

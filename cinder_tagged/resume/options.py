@@ -21,12 +21,13 @@ OPTS = [
              'not kept: a create from an image or an upload that is resumed '
              'then works only for images that Cinder may read by itself.'),
     cfg.FloatOpt(
-        'lost_after', default=30.0, min=1.0,
+        'lost_after', default=10.0, min=1.0,
         help='Seconds after which a request that no service has claimed '
              'counts as lost in the message bus and is carried out again. '
              'Set it above the time that messages normally wait in queues; '
-             'doing it again too early costs work, not correctness, since '
-             'each request is claimed by one service only.'),
+             'too early costs a little work, not correctness, since each '
+             'request is claimed by one service only. It is shorter by '
+             'itself for two minutes after a service was fenced.'),
     cfg.FloatOpt(
         'heartbeat', default=1.0, min=0.1, max=60.0,
         help='Seconds between two signs of life that each service writes to '

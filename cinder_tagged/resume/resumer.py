@@ -30,6 +30,12 @@ from cinder_tagged.resume.journal import Entry
 CONF = cfg.CONF
 LOG = logging.getLogger(__name__)
 
+#: The bus goes on sending to a frozen service until it misses its heartbeat.
+#: For so many seconds after a death a message counts as lost when nobody has
+#: claimed it for LATE_S.
+HEEDED_S = 120.0
+LATE_S = 2.0
+
 
 class Worker(Protocol):
     """What a service offers: to do one entry again."""
@@ -114,8 +120,11 @@ class Resumer:
         free = CONF.resume.concurrency - len(self._busy)
         if free <= 0:
             return
-        lost_before = max(time.time() - CONF.resume.lost_after,
-                          self._last_death)
+        now = time.time()
+        recent = now - self._last_death < HEEDED_S
+        lost_before = now - (min(CONF.resume.lost_after, LATE_S) if recent
+                             else CONF.resume.lost_after)
+        lost_before = max(lost_before, self._last_death)
         entries = self._life.journal.left_behind(
             lost_before, free + len(self._busy), self._life.queue)
         for entry in entries:

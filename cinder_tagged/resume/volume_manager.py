@@ -70,6 +70,17 @@ class VolumeManager(manager.VolumeManager):
                 return
             time.sleep(0.2)
 
+    def _publish_service_capabilities(
+            self, context: cinder_context.RequestContext) -> None:
+        # What one service says of the backend counts for all that share it:
+        # a zombie, or one that alone lost the cluster, keeps silent.
+        if self._life is not None:
+            self._life.confirm()
+            if self.cluster_seen()[0] and any(
+                    p.sick_at is None for p in self._life.peers()):
+                return
+        super()._publish_service_capabilities(context)
+
     def cluster_seen(self) -> tuple[float | None, float | None]:
         """Tell since when the cluster is away, and when it last answered."""
         seen = getattr(self.driver, 'cluster_seen', None)
@@ -95,7 +106,8 @@ class VolumeManager(manager.VolumeManager):
         operation = OPERATIONS[entry.method]
         ctxt = work.context_of(entry)
         arguments = work.arguments_of(entry, ctxt)
-        work.clear_leftovers(operation, resource, self.driver)
+        if entry.owner is not None:
+            work.clear_leftovers(operation, resource, self.driver)
         work.reset(operation, resource)
         if operation.resource in arguments:
             arguments[operation.resource] = resource

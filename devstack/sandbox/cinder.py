@@ -45,7 +45,7 @@ JOURNAL = {
         'cinder_tagged.resume.scheduler_manager.SchedulerManager',
 }
 # Quick to notice: the machine is busy, but its database is near.
-_JOURNAL_TIMES = {'dead_after': 6, 'poll': 0.5, 'lost_after': 15}
+_JOURNAL_TIMES = {'dead_after': 6, 'poll': 0.5, 'lost_after': 8}
 VOLUME_CLUSTER = 'sandbox-cluster'
 TAGGED_DRIVER = 'cinder_tagged.volume.driver.TaggedRBDDriver'
 STOCK_DRIVER = 'cinder.volume.drivers.rbd.RBDDriver'
