@@ -5,6 +5,7 @@ from typing import Any
 
 from cinder import context as cinder_context
 from cinder import exception
+from cinder import objects
 from cinder import quota
 from cinder.image import image_utils
 from cinder.message import api as message_api
@@ -80,7 +81,9 @@ def clear_leftovers(operation: Operation, resource: Any,
     if operation.leaves == 'image':
         driver.delete_volume(resource)
         if resource.source_volid and hasattr(driver, 'drop_clone_snapshot'):
-            driver.drop_clone_snapshot(resource)
+            source = objects.Volume.get_by_id(
+                cinder_context.get_admin_context(), resource.source_volid)
+            driver.drop_clone_snapshot(resource, source.name)
     elif operation.leaves == 'snapshot':
         driver.delete_snapshot(resource)
 

@@ -8,13 +8,11 @@ from typing import Any
 
 from cinder import exception
 from cinder.volume.drivers import rbd as cinder_rbd
-from oslo_config import cfg
 
 from cinder_tagged.ceph import errors
 from cinder_tagged.volume import cluster
 from cinder_tagged.volume import reading
 
-CONF = cfg.CONF
 LOG = logging.getLogger(__name__)
 
 
@@ -59,9 +57,11 @@ class KeptConnections(cinder_rbd.RBDDriver):  # type: ignore[misc]
         """
         return self._access.seen() if self._access else (None, None)
 
-    def drop_clone_snapshot(self, volume: Any) -> None:
-        """Remove what a clone that was cut off left on its source."""
-        source = str(CONF.volume_name_template % volume.source_volid)
+    def drop_clone_snapshot(self, volume: Any, source: str) -> None:
+        """Remove what a clone that was cut off left on its source.
+
+        :param source: name of the image that was to be cloned
+        """
         name = f'{volume.name}.clone_snap'
         try:
             with cinder_rbd.RBDVolumeProxy(self, source) as image:
