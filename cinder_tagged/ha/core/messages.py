@@ -159,7 +159,9 @@ def _fit(field: 'dataclasses.Field[Any]', value: Any) -> Any:
     if field.type is rec.Record:
         return rec.from_mapping(value, _integer('revision', value))
     if field.name == 'holdings':
-        return tuple(_build(Holding, item) for item in value)
+        # Agents of the first release do not say what they are sending.
+        return tuple(_build(Holding, {'sending': 0, 'sending_age': 0.0,
+                                      **item}) for item in value)
     if field.name == 'applied':
         if not all(isinstance(key, str) and type(epoch) is int
                    for key, epoch in value.items()):

@@ -19,6 +19,8 @@ ADDRESS = '10.77.0.100'
 ADDRESS6 = 'fd77::100'
 #: etcd's heartbeat and election timeouts (ms) that go with each profile.
 ETCD = {'fast': (10, 100), 'default': (20, 200), 'calm': (100, 1000)}
+#: As in the service's unit file.
+PRIORITY = ('nice', '-n', '-10')
 DEADLINE = 90.0
 #: What only one of the planes carries, for cuts.
 PEERS_ONLY = 'udp dport 7790'
@@ -70,7 +72,7 @@ class Node:
         members = ','.join(
             f'{n.name}=http://{n.ip}:2380' for n in self.lab.nodes[:3])
         self.etcd = self.space.spawn(
-            'etcd', '--name', self.name, '--data-dir', '/mnt/etcd',
+            *PRIORITY, 'etcd', '--name', self.name, '--data-dir', '/mnt/etcd',
             '--listen-client-urls', f'http://{self.ip}:2379',
             '--advertise-client-urls', f'http://{self.ip}:2379',
             '--listen-peer-urls', f'http://{self.ip}:2380',
@@ -104,9 +106,9 @@ class Node:
 
     def start_agent(self) -> None:
         self.agent = self.space.spawn(
-            sys.executable, '-m', 'cinder_tagged.ha.cli', '--config-file',
-            '/mnt/ha.conf', 'agent', log='agent.out', env=environment(),
-            cwd='/')
+            *PRIORITY, sys.executable, '-m', 'cinder_tagged.ha.cli',
+            '--config-file', '/mnt/ha.conf', 'agent', log='agent.out',
+            env=environment(), cwd='/')
 
     def command(self, *arguments: str,
                 text: str | None = None) -> subprocess.CompletedProcess[str]:

@@ -4,6 +4,8 @@
 import os
 import time
 
+from testtools import content
+
 from tests.functional.ha import test_takeover
 
 IDLE = 600 if os.environ.get('CINDER_TAGGED_FULL') else 5
@@ -15,5 +17,8 @@ class IdleTest(test_takeover.LabTestCase):
         epoch = self.epoch()
         with self.watched():
             time.sleep(IDLE)
+        self.addDetail('history', content.text_content('\n'.join(
+            f'{node.name} {entry}' for node in self.lab.nodes
+            for entry in node.history())))
         self.assertIs(self.holder, self.lab.settled())
         self.assertEqual(epoch, self.epoch())

@@ -100,6 +100,14 @@ class MessagesTest(base.BaseTestCase):
         self.assertEqual(
             message, messages.from_wire(messages.to_wire(message)))
 
+    def test_holdings_of_the_first_release_are_understood(self):
+        fields = messages.to_wire(messages.Beat(
+            holdings=(messages.Holding('control', self.RECORD, 0.1),)))
+        for name in ('sending', 'sending_age'):
+            del fields['holdings'][0][name]
+        holding = messages.from_wire(fields).holdings[0]
+        self.assertEqual((0, 0.1), (holding.sending, holding.age))
+
     @ddt.data({}, {'k': 'first'}, {'k': 'nonsense'}, {'k': 'beat'},
               {'k': 'ack', 'role': 1, 'epoch': 1},
               {'k': 'ack', 'role': 'r', 'epoch': True},
