@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 FULL = bool(os.environ.get('CINDER_TAGGED_FULL'))
 #: For every test here.
 bounded = settings(
-    max_examples=3000 if FULL else 60, derandomize=not FULL, deadline=None,
+    max_examples=600 if FULL else 60, derandomize=not FULL, deadline=None,
     database=None, suppress_health_check=list(HealthCheck))
 
 #: Text with the characters that parsers stumble over more often than others.
