@@ -14,7 +14,6 @@ Glance has a table of the store types that it ships and no room for others.
 """
 
 from collections.abc import Callable
-import json
 import re
 from typing import Any
 
@@ -28,6 +27,7 @@ import webob
 from glance_store_ext import opts
 from glance_store_ext import records
 from glance_store_ext import store as store_mod
+from glance_store_ext import wish
 
 LOG = logging.getLogger(__name__)
 
@@ -101,22 +101,13 @@ class FeatureImages:
         context = getattr(request, 'context', None)
         if not wanted or context is None or _CHOICE in request.headers:
             return
-        if action == 'import' and _chooses(request.body):
+        if action == 'import' and wish.chooses_stores(request.body):
             return
         feature = records.of(context, image_id).feature
         if feature is not None:
             LOG.info('Image %s asks for "%s" and goes to the store %s',
                      image_id, feature, wanted)
             request.headers[_CHOICE] = wanted
-
-
-def _chooses(raw: bytes) -> bool:
-    """Tell whether an import request names stores or is not readable."""
-    try:
-        body = json.loads(raw)
-        return bool(body.get('stores') or body.get('all_stores'))
-    except (ValueError, AttributeError, RecursionError):
-        return True
 
 
 def filter_factory(_global_conf: dict[str, str],

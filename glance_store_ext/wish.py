@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping
 import dataclasses
+import json
 import math
 from typing import Any
 
@@ -42,6 +43,15 @@ def join(store: str | None, image: str | None) -> features.Expression | None:
     return request.requirement(
         None, {request.HINT: [text for text in (store, image)
                               if text is not None]})
+
+
+def chooses_stores(body: bytes) -> bool:
+    """Tell whether an import request names stores or is not readable."""
+    try:
+        asked = json.loads(body)
+        return bool(asked.get('stores') or asked.get('all_stores'))
+    except (ValueError, AttributeError, RecursionError):
+        return True
 
 
 def volume_gib(size: int) -> int:
