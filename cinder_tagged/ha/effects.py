@@ -27,6 +27,7 @@ from cinder_tagged.ha.adapters import wire
 from cinder_tagged.ha.core import actions as act
 from cinder_tagged.ha.core import observe
 from cinder_tagged.ha.core import state as st
+from cinder_tagged.ha.platform import resource as platform
 
 LOG = logging.getLogger(__name__)
 
@@ -85,13 +86,18 @@ class Effects:
         for role in self.roles:
             members: list[resources.Resource] = []
             for name in self._conf[f'ha_role_{role}'].resources:
-                section = self._conf[f'ha_resource_{name}']
-                members.append(resources.TYPES[section.type](name, section))
+                members.append(self._resource(name))
             self.groups[role] = resources.Group(role, members)
         self._services = {role: parts.Worker(f'services {role}')
                           for role in self.roles}
         self._pointing = parts.Worker('pointing')
         self._deaths = parts.Worker('deaths')
+
+    def _resource(self, name: str) -> resources.Resource:
+        section = self._conf[f'ha_resource_{name}']
+        if section.type == 'platform':
+            return platform.Platform(name, self._conf)
+        return resources.TYPES[section.type](name, section)
 
     def close(self) -> None:
         """Shut every gate, take every address off, stop every service."""

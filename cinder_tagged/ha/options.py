@@ -9,6 +9,7 @@ from oslo_config import cfg
 
 from cinder_tagged.ha.core import strategy
 from cinder_tagged.ha.core import timing as timings
+from cinder_tagged.ha.platform import options as platform
 
 NODE_OPTS = [
     cfg.StrOpt('node', default=socket.gethostname(),
@@ -172,10 +173,11 @@ ROLE_OPTS = [
 
 RESOURCE_OPTS = [
     cfg.StrOpt('type', default='command',
-               choices=['command', 'unit', 'process'],
+               choices=['command', 'unit', 'process', 'platform'],
                help='command: start, stop and status are commands. unit: a '
                     'systemd unit. process: start is a program that the '
-                    'agent runs and ends.'),
+                    'agent runs and ends. platform: a container with its '
+                    'volume, described in [ha_platform_NAME].'),
     cfg.StrOpt('start', default='',
                help='Command that starts it. CINDER_TAGGED_HA_EPOCH, _ROLE '
                     'and _ADDRESS are in its environment (write $$ for $).'),
@@ -193,7 +195,8 @@ def list_opts() -> list[tuple[str, list[Any]]]:
     return [('ha', NODE_OPTS), ('ha_timing', TIMING_OPTS),
             ('ha_etcd', ETCD_OPTS), ('ha_probes', PROBE_OPTS),
             ('ha_data', DATA_OPTS), ('ha_role_control', ROLE_OPTS),
-            ('ha_resource_example', RESOURCE_OPTS)]
+            ('ha_resource_example', RESOURCE_OPTS),
+            (platform.group('example'), platform.OPTS)]
 
 
 def register(conf: Any) -> None:
@@ -206,6 +209,8 @@ def register(conf: Any) -> None:
         conf.register_opts(ROLE_OPTS, group=f'ha_role_{role}')
         for name in conf[f'ha_role_{role}'].resources:
             conf.register_opts(RESOURCE_OPTS, group=f'ha_resource_{name}')
+            if conf[f'ha_resource_{name}'].type == 'platform':
+                platform.register(conf, name)
 
 
 def read_all(conf: Any) -> None:
@@ -220,6 +225,8 @@ def read_all(conf: Any) -> None:
         groups[f'ha_role_{role}'] = ROLE_OPTS
         for name in conf[f'ha_role_{role}'].resources:
             groups[f'ha_resource_{name}'] = RESOURCE_OPTS
+            if conf[f'ha_resource_{name}'].type == 'platform':
+                groups[platform.group(name)] = platform.OPTS
     for group, opts in groups.items():
         for opt in opts:
             try:

@@ -12,6 +12,7 @@ from cinder_tagged.ha import options
 from cinder_tagged.ha.adapters import datagrams
 from cinder_tagged.ha.core import state as st
 from cinder_tagged.ha.core import timing as timings
+from cinder_tagged.ha.platform import options as platform
 
 
 class BadConfig(Exception):
@@ -111,6 +112,9 @@ def _role_problems(conf: Any) -> Iterator[str]:
         except ValueError as exc:
             yield (f'[{group}] on_peer_death = {conf[group].on_peer_death}: '
                    f'{exc}; close the quotation')
+        for name in conf[group].resources:
+            if conf[f'ha_resource_{name}'].type == 'platform':
+                yield from platform.problems(conf, name)
         for pair in conf[group].dropins:
             if '=' not in pair:
                 yield (f'[{group}] dropins: {pair!r} is not '

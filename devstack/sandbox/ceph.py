@@ -48,12 +48,12 @@ DAEMONS = ('mon', 'mgr', 'osd')
 _CONF = """\
 [global]
 fsid = {fsid}
-mon_host = [v2:127.0.0.1:{port}/0]
+mon_host = [v2:{address}:{port}/0]
 mon_initial_members = a
 ms_bind_msgr1 = false
 ms_bind_ipv6 = false
-public_addr = 127.0.0.1
-cluster_addr = 127.0.0.1
+public_addr = {address}
+cluster_addr = {address}
 auth_cluster_required = cephx
 auth_service_required = cephx
 auth_client_required = cephx
@@ -144,13 +144,15 @@ def _keyring(keys: dict[str, str], caps: bool) -> str:
 
 
 class CephCluster:
-    """One cluster in one directory, on 127.0.0.1.
+    """One cluster in one directory, on one address.
 
     :param directory: made if missing; a temporary one by default, which
         goes when the cluster stops.
     :param name: what people call the cluster.
     :param size_gib: capacity; the file behind it is sparse.
     :param pools: names of the RBD pools to make.
+    :param address: where its daemons listen; of another network namespace if
+        the caller's thread is in that one when it starts the cluster.
     :param guard: of the sandbox it belongs to; its own by default, with
         which it dies when this process does.
     """
@@ -158,6 +160,7 @@ class CephCluster:
     def __init__(self, directory: Path | str | None = None,
                  name: str = 'ceph', *, size_gib: int = 64,
                  pools: Iterable[str] = POOLS,
+                 address: str = '127.0.0.1',
                  guard: Guard | None = None) -> None:
         self._temporary = directory is None
         self.directory = Path(
@@ -166,6 +169,7 @@ class CephCluster:
         self.name = name
         self.size_gib = size_gib
         self.pools = tuple(pools)
+        self.address = address
         #: The identity of the cluster, known before it is made.
         self.fsid = self._read_fsid() or str(uuid.uuid4())
         self._own_guard = guard is None
@@ -249,12 +253,12 @@ class CephCluster:
         fsid, port = self.fsid, free_port()
         (self.directory / 'fsid').write_text(f'{fsid}\n')
         self.conf.write_text(_CONF.format(
-            fsid=fsid, port=port, directory=self.directory,
-            size=self.size_gib * GiB))
+            fsid=fsid, port=port, address=self.address,
+            directory=self.directory, size=self.size_gib * GiB))
         keys = self._write_keys()
         monmap = self.directory / 'monmap'
         run(['monmaptool', '--create', '--clobber', '--fsid', fsid,
-             '--addv', 'a', f'[v2:127.0.0.1:{port}/0]', monmap])
+             '--addv', 'a', f'[v2:{self.address}:{port}/0]', monmap])
         osd_uuid = str(uuid.uuid4())
         (self.directory / 'osd-uuid').write_text(osd_uuid)
         with ThreadPoolExecutor(2) as pool:

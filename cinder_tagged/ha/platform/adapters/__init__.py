@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tools that a platform stands on, one each, all with deadlines."""

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Mapping the volume to a block device: three ways, one interface.
+
+What is mapped is kept in a file, so that a later process can undo it.
+"""
+
+import contextlib
+import json
+import os
+from pathlib import Path
+import subprocess
+import threading
+import time
+from typing import Any
+
+from cinder_tagged.ha.platform import exceptions
+from cinder_tagged.ha.platform.adapters import command
+from cinder_tagged.ha.platform.adapters import process
+
+
+class Mapper:
+    """Base of the three; ``state`` is what is kept in the file.
+
+    :param directory: of this server, for this platform
+    :param deadline: seconds for mapping
+    :param kill: seconds for undoing it by force
+    """
+
+    def __init__(self, section: Any, directory: Path) -> None:
+        self.conf, self.user = section.ceph_conf, section.ceph_user
+        self.pool = section.pool
+        self.deadline, self.kill = (section.start_deadline,
+                                    section.kill_deadline)
+        self.directory = directory
+        self._file = directory / 'mapping.json'
+        self.state: dict[str, Any] = {}
+        with contextlib.suppress(OSError, ValueError):
+            self.state = json.loads(self._file.read_text())
+
+    def _keep(self, **state: Any) -> None:
+        self.state = state
+        if not state:
+            self._file.unlink(missing_ok=True)
+            return
+        new = self._file.with_suffix('.new')
+        new.write_text(json.dumps(state))
+        new.replace(self._file)
+
+    @property
+    def device(self) -> str:
+        """The block device, '' if nothing is mapped."""
+        return str(self.state.get('device', ''))
+
+    @property
+    def mapped(self) -> bool:
+        return bool(self.state)
+
+    def _run(self, *argv: str, deadline: float = 0,
+             cancel: threading.Event | None = None) -> str:
+        return command.run(argv, deadline or self.deadline, cancel)[1].strip()
+
+    def _rbd(self, *argv: str, cancel: threading.Event | None = None) -> str:
+        return self._run('rbd', '-c', self.conf, '--id', self.user, *argv,
+                         cancel=cancel)
+
+    def map(self, image: str, cancel: threading.Event) -> None:
+        """Map it; nothing is written yet."""
+        raise NotImplementedError
+
+    def address(self) -> str:
+        """The client's address if it is known here, else ''."""
+        return ''
+
+    def alive(self) -> bool:
+        """Whether the client behind the device lives."""
+        raise NotImplementedError
+
+    def cut(self) -> None:
+        """End all writes at once."""
+        raise NotImplementedError
+
+    def mounted(self) -> None:
+        """The device was mounted: have it go when it is unmounted."""
+
+    def unmap(self) -> None:
+        """Undo it, in order if possible."""
+        raise NotImplementedError
+
+
+class Krbd(Mapper):
+    """The kernel's client."""
+
+    def map(self, image: str, cancel: threading.Event) -> None:
+        device = self._rbd(
+            'device', 'map', '-o', 'noshare,osd_request_timeout=0',
+            f'{self.pool}/{image}', cancel=cancel)
+        self._keep(device=device)
+
+    @property
+    def _number(self) -> str:
+        return self.device.removeprefix('/dev/rbd')
+
+    def address(self) -> str:
+        return Path('/sys/bus/rbd/devices', self._number,
+                    'client_addr').read_text().strip()
+
+    def alive(self) -> bool:
+        return Path('/sys/bus/rbd/devices', self._number).exists()
+
+    def cut(self) -> None:
+        if self.alive():
+            self._run('rbd', 'device', 'unmap', '-o', 'force', self.device,
+                      deadline=self.kill)
+
+    def unmap(self) -> None:
+        if self.alive():
+            self._run('rbd', 'device', 'unmap', self.device)
+        self._keep()
+
+
+class Nbd(Mapper):
+    """rbd-nbd; its process is the client."""
+
+    def map(self, image: str, cancel: threading.Event) -> None:
+        device = self._rbd('device', 'map', '-t', 'nbd',
+                           f'{self.pool}/{image}', cancel=cancel)
+        listed = json.loads(self._run('rbd-nbd', 'list-mapped', '--format',
+                                      'json'))
+        pid = next(int(item['id']) for item in listed
+                   if item['device'] == device)
+        self._keep(device=device, pid=pid, began=process.began(pid))
+
+    def alive(self) -> bool:
+        return process.alive(self.state.get('pid', 0),
+                             self.state.get('began', ''))
+
+    def cut(self) -> None:
+        if not process.kill(self.state.get('pid', 0),
+                            self.state.get('began', ''), self.kill):
+            raise exceptions.PlatformError('rbd-nbd survives SIGKILL')
+
+    def unmap(self) -> None:
+        if self.alive():
+            self._run('rbd-nbd', 'unmap', self.device)
+        self._keep()
+
+
+class Fuse(Mapper):
+    """rbd-fuse shows the image as a file, a loop device makes it a disk."""
+
+    @property
+    def _files(self) -> Path:
+        return self.directory / 'fuse'
+
+    def map(self, image: str, cancel: threading.Event) -> None:
+        self._files.mkdir(exist_ok=True)
+        with open(self.directory / 'mapper.log', 'ab') as log:
+            child = subprocess.Popen(
+                ['rbd-fuse', '-f', '-c', self.conf, '-p', self.pool, '-r',
+                 image, '--id', self.user, '--rbd_cache=false',
+                 str(self._files)], stdin=subprocess.DEVNULL, stdout=log,
+                stderr=log, start_new_session=True)
+        self._keep(pid=child.pid, began=process.began(child.pid), device='')
+        end = time.monotonic() + self.deadline
+        while not os.path.ismount(self._files):
+            if child.poll() is not None or time.monotonic() > end:
+                raise exceptions.PlatformError(
+                    'rbd-fuse does not come up: ' + self._last_words())
+            if cancel.wait(0.02):
+                raise exceptions.Cancelled('mapping was broken off')
+        device = self._run('losetup', '-f', '--show',
+                           str(self._files / image), cancel=cancel)
+        self._keep(**{**self.state, 'device': device})
+        self._keep(**{**self.state, 'backing': self._backing()})
+
+    def _last_words(self) -> str:
+        lines = (self.directory / 'mapper.log').read_text(
+            errors='replace').strip().splitlines()
+        return lines[-1][-300:] if lines else 'it says nothing'
+
+    def alive(self) -> bool:
+        return process.alive(self.state.get('pid', 0),
+                             self.state.get('began', ''))
+
+    def cut(self) -> None:
+        if not process.kill(self.state.get('pid', 0),
+                            self.state.get('began', ''), self.kill):
+            raise exceptions.PlatformError('rbd-fuse survives SIGKILL')
+
+    def mounted(self) -> None:
+        self._run('losetup', '-d', self.device)  # when it is unmounted
+
+    def _backing(self) -> str:
+        with contextlib.suppress(OSError):
+            return Path('/sys/block', os.path.basename(self.device),
+                        'loop/backing_file').read_text().strip()
+        return ''
+
+    def unmap(self) -> None:
+        if self.device and self._backing() == self.state.get('backing', '-'):
+            with contextlib.suppress(exceptions.ToolError):
+                self._run('losetup', '-d', self.device)
+        if self.alive():
+            with contextlib.suppress(exceptions.ToolError):
+                self._run('umount', str(self._files), deadline=self.kill)
+            end = time.monotonic() + self.kill
+            while self.alive() and time.monotonic() < end:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(self.state['pid'], os.WNOHANG)
+                time.sleep(0.02)
+        self.cut()
+        with contextlib.suppress(exceptions.ToolError):
+            self._run('umount', '-l', str(self._files))
+        self._keep()
+
+
+MAPPERS = {'krbd': Krbd, 'nbd': Nbd, 'fuse': Fuse}

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Carrying steps out on this server, by the adapters."""
+
+import dataclasses
+import logging
+from pathlib import Path
+import secrets
+import threading
+import time
+from typing import Any
+
+from cinder_tagged.ha.platform import exceptions
+from cinder_tagged.ha.platform import options
+from cinder_tagged.ha.platform.adapters import container
+from cinder_tagged.ha.platform.adapters import mapping
+from cinder_tagged.ha.platform.adapters import pool as pools
+from cinder_tagged.ha.platform.adapters import volume
+from cinder_tagged.ha.platform.core import filesystem
+from cinder_tagged.ha.platform.core import model as m
+from cinder_tagged.ha.platform.core import record as rec
+
+LOG = logging.getLogger(__name__)
+
+
+class Hands:
+    """What of the platform is on this server, and how to change it.
+
+    Only the keeper's one deciding thread calls the steps.
+    """
+
+    def __init__(self, name: str, section: Any, node: str,
+                 pool: pools.Pool) -> None:
+        self.section, self.node, self.pool = section, node, pool
+        self.instance = secrets.token_hex(8)
+        self.directory = Path(section.state_dir, name)
+        self.directory.mkdir(parents=True, exist_ok=True, mode=0o750)
+        self.mountpoint = Path(
+            section.mountpoint or f'/var/lib/cinder-tagged-platform/{name}'
+            '/data')
+        self.mapper: mapping.Mapper = mapping.MAPPERS[section.mapper](
+            section, self.directory)
+        self.podman = container.Podman(name, section, self.directory,
+                                       self.mountpoint)
+        #: broken off: the volume was lost / the server is not master
+        self.lost, self.halt = threading.Event(), threading.Event()
+        #: newest record that was read or written, raw and parsed
+        self.raw, self.record = '', rec.Record()
+        #: the raw record that the decision was made from
+        self.judged = ''
+        self.epoch = 0
+        self.mine = (0, 0)
+        self.settled_at = 0.0
+        self.filesystem = m.FileSystem.UNKNOWN
+        self.confirmed = False
+        self._present = self.podman.exists()
+        self._image = ''
+        self._before: frozenset[str] = frozenset()
+
+    # -- what is seen --------------------------------------------------------
+
+    def container(self) -> m.Container:
+        if self.podman.running:
+            return m.Container.RUNNING
+        return m.Container.ENDED if self._present else m.Container.ABSENT
+
+    def mapping(self) -> m.Mapping:
+        if not self.mapper.mapped:
+            return m.Mapping.NONE
+        if not self.mapper.alive() or not self.mapper.device:
+            return m.Mapping.BROKEN
+        return m.Mapping.CONFIRMED if self.confirmed else m.Mapping.INERT
+
+    def mount(self) -> m.Mount:
+        return volume.state(self.mountpoint)
+
+    # -- the record ----------------------------------------------------------
+
+    def _swap(self, **changes: Any) -> None:
+        """Change our own record; :raises PlatformError: if it is not."""
+        new = dataclasses.replace(self.record, **changes)
+        if not self.pool.swap(self.raw, new):
+            raw, _ = self.pool.read()
+            # A swap that was given up may have been done all the same.
+            if raw != rec.dump(new):
+                raise exceptions.PlatformError(
+                    'the record of the volume was changed by somebody else')
+        self.raw, self.record = rec.dump(new), new
+
+    def volume_name(self) -> str:
+        """The RBD image; :raises PlatformError: if none is named."""
+        self._image = (self._image or self.section.volume
+                       or self.pool.volume())
+        if not self._image:
+            raise exceptions.PlatformError(
+                'no volume is named: set volume, or have Cinder make one '
+                'by "cinder-tagged-platform volume"')
+        return self._image
+
+    def claim(self) -> None:
+        """Take the record over, then fence the owners before."""
+        image, own = self.volume_name(), options.settle(self.section)
+        raw, old = self.pool.read()
+        if raw != self.judged:
+            raise exceptions.Cancelled('the record has changed meanwhile')
+        self.raw = raw
+        try:
+            new = rec.claim(old, self.epoch, self.node, self.instance, own)
+        except rec.Refused as exc:
+            raise exceptions.PlatformError(str(exc)) from exc
+        self.record = old
+        self._swap(**{f.name: getattr(new, f.name)
+                      for f in dataclasses.fields(new)})
+        self.mine = (new.epoch, new.turn)
+        if old.instance != self.instance:
+            self.settled_at = time.monotonic() + rec.waits(old, own)
+        self.confirmed = False
+        self.filesystem = m.FileSystem.UNKNOWN
+        LOG.info('Claimed %s in epoch %d, turn %d; before: %s', image,
+                 new.epoch, new.turn, raw or 'nobody')
+        stale = frozenset(new.fence)
+        if old.stage is not rec.Stage.RELEASED:
+            stale |= self.pool.watchers(image)
+        self.pool.fence(image, stale, self.section.blocklist)
+        self._swap(stage=rec.Stage.FENCED, fence=())
+
+    def confirm(self) -> None:
+        """Have the record name our client before anything is written."""
+        known = self.mapper.address()
+        clients = frozenset({known}) if known else (
+            self.pool.watchers(self.volume_name()) - self._before)
+        if not clients:
+            raise exceptions.PlatformError(
+                'the client of the mapped volume is not among its watchers')
+        self._swap(stage=rec.Stage.MAPPED, clients=tuple(sorted(clients)))
+        self.confirmed = True
+
+    def announce(self) -> None:
+        if self.record.stage is not rec.Stage.STOPPING:
+            self._swap(stage=rec.Stage.STOPPING)
+
+    def release(self) -> None:
+        self._swap(stage=rec.Stage.RELEASED, clients=())
+
+    # -- the volume ----------------------------------------------------------
+
+    def map(self) -> None:
+        image = self.volume_name()
+        self.pool.ensure(image, self.section.size,
+                         self.record.format is not rec.Format.NONE)
+        self._before = self.pool.watchers(image)
+        self.confirmed = False
+        self.filesystem = m.FileSystem.UNKNOWN
+        self.mapper.map(image, self.halt)
+        LOG.info('Mapped %s to %s', image, self.mapper.device)
+
+    def probe(self) -> None:
+        own = self.section
+        found = volume.look(self.mapper.device, own.start_deadline, self.halt)
+        allocated = True
+        if found == {} and self.record.format is rec.Format.NONE:
+            allocated = self.pool.allocated(self.volume_name())
+        self.filesystem = filesystem.judge(found, allocated,
+                                           self.record.format)
+        LOG.info('On the volume: %s (blkid %s)', self.filesystem.value, found)
+
+    def format(self) -> None:
+        LOG.warning('Formatting %s: no byte of it was ever written',
+                    self.volume_name())
+        self._swap(format=rec.Format.BEGUN)
+        volume.make(self.mapper.device, self.section.fsck_deadline, self.halt)
+        self._swap(format=rec.Format.DONE)
+        self.filesystem = m.FileSystem.UNCHECKED
+
+    def check(self) -> None:
+        if self.record.format is not rec.Format.DONE:
+            self._swap(format=rec.Format.DONE)
+        self.filesystem = volume.check(
+            self.mapper.device, self.section.fsck,
+            self.section.fsck_deadline, self.halt)
+
+    def mount_it(self) -> None:
+        try:
+            volume.mount(self.mapper.device, self.mountpoint,
+                         self.section.start_deadline, self.halt)
+        except exceptions.ToolError:
+            # Whatever it is: look again before the next attempt.
+            self.filesystem = m.FileSystem.UNKNOWN
+            raise
+        self.mapper.mounted()
+
+    def unmount(self) -> None:
+        self.filesystem = m.FileSystem.UNKNOWN
+        if self.mount() is m.Mount.NO:
+            return
+        try:
+            volume.unmount(self.mountpoint, self.section.kill_deadline)
+        except exceptions.ToolError as exc:
+            LOG.error('%s; cutting the volume off and unmounting lazily', exc)
+            self.cut()
+            volume.unmount(self.mountpoint, self.section.kill_deadline, True)
+
+    def cut(self) -> None:
+        if self.mapper.mapped:
+            self.mapper.cut()
+
+    def unmap(self) -> None:
+        if self.mapper.mapped:
+            self.mapper.unmap()
+        self.confirmed = False
+
+    # -- the container -------------------------------------------------------
+
+    def start(self) -> None:
+        self._present = True
+        try:
+            self.podman.start({'CINDER_TAGGED_HA_EPOCH': str(self.epoch),
+                               'CINDER_TAGGED_HA_NODE': self.node},
+                              self.halt)
+        except exceptions.PlatformError:
+            # Half started: there may be a container, or none.
+            self.podman.kill()
+            self._present = False
+            raise
+
+    def stop(self) -> None:
+        self.podman.stop(self.lost)
+        self._present = False
+
+    def kill(self) -> None:
+        if self._present or self.podman.running:
+            self.podman.kill()
+            self._present = False
+
+    def remove(self) -> None:
+        LOG.error('The container ended by itself: %s',
+                  self.podman.exit_words())
+        self.podman.remove()
+        self._present = False
+
+    def perform(self, step: m.Step) -> None:
+        """Carry one step out; :raises PlatformError: it is not done."""
+        name = {m.Step.MOUNT: 'mount_it'}.get(step, step.value)
+        getattr(self, name)()
