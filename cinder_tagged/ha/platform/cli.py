@@ -161,7 +161,7 @@ class Command:
     def keep(self) -> int:
         """Be the keeper; the agent starts it."""
         logging.setup(self.conf, 'cinder-tagged-platform')
-        keeper.Keeper(self.conf, self.name).run()
+        keeper.make(self.conf, self.name).run()
         return 0
 
 

@@ -22,25 +22,47 @@ from cinder_tagged.ha.platform.core import record as rec
 LOG = logging.getLogger(__name__)
 
 
+@dataclasses.dataclass(frozen=True)
+class Tools:
+    """The adapters of one platform on this server.
+
+    :param directory: for what is kept of them
+    :param mountpoint: where the volume is mounted
+    """
+
+    directory: Path
+    mountpoint: Path
+    mapper: mapping.Mapper
+    podman: container.Podman
+    disk: Any = volume
+
+    @staticmethod
+    def of(name: str, section: Any) -> 'Tools':
+        """Make them as the options say."""
+        directory = Path(section.state_dir, name)
+        directory.mkdir(parents=True, exist_ok=True, mode=0o750)
+        mountpoint = Path(
+            section.mountpoint
+            or f'/var/lib/cinder-tagged-platform/{name}/data')
+        return Tools(
+            directory, mountpoint,
+            mapping.MAPPERS[section.mapper](section, directory),
+            container.Podman(name, section, directory, mountpoint))
+
+
 class Hands:
     """What of the platform is on this server, and how to change it.
 
     Only the keeper's one deciding thread calls the steps.
     """
 
-    def __init__(self, name: str, section: Any, node: str,
-                 pool: pools.Pool) -> None:
+    def __init__(self, section: Any, node: str, pool: pools.Pool,
+                 tools: Tools) -> None:
         self.section, self.node, self.pool = section, node, pool
         self.instance = secrets.token_hex(8)
-        self.directory = Path(section.state_dir, name)
-        self.directory.mkdir(parents=True, exist_ok=True, mode=0o750)
-        self.mountpoint = Path(
-            section.mountpoint or f'/var/lib/cinder-tagged-platform/{name}'
-            '/data')
-        self.mapper: mapping.Mapper = mapping.MAPPERS[section.mapper](
-            section, self.directory)
-        self.podman = container.Podman(name, section, self.directory,
-                                       self.mountpoint)
+        self.directory, self.mountpoint = tools.directory, tools.mountpoint
+        self.mapper, self.podman = tools.mapper, tools.podman
+        self._disk = tools.disk
         #: broken off: the volume was lost / the server is not master
         self.lost, self.halt = threading.Event(), threading.Event()
         #: newest record that was read or written, raw and parsed
@@ -71,7 +93,15 @@ class Hands:
         return m.Mapping.CONFIRMED if self.confirmed else m.Mapping.INERT
 
     def mount(self) -> m.Mount:
-        return volume.state(self.mountpoint)
+        found: m.Mount = self._disk.state(self.mountpoint)
+        return found
+
+    def free(self) -> float:
+        """Free share of the volume; 0 if it cannot be asked."""
+        try:
+            return float(self._disk.free_share(self.mountpoint))
+        except OSError:
+            return 0.0
 
     # -- the record ----------------------------------------------------------
 
@@ -155,7 +185,8 @@ class Hands:
 
     def probe(self) -> None:
         own = self.section
-        found = volume.look(self.mapper.device, own.start_deadline, self.halt)
+        found = self._disk.look(self.mapper.device, own.start_deadline,
+                                self.halt)
         allocated = True
         if found == {} and self.record.format is rec.Format.NONE:
             allocated = self.pool.allocated(self.volume_name())
@@ -167,21 +198,22 @@ class Hands:
         LOG.warning('Formatting %s: no byte of it was ever written',
                     self.volume_name())
         self._swap(format=rec.Format.BEGUN)
-        volume.make(self.mapper.device, self.section.fsck_deadline, self.halt)
+        self._disk.make(self.mapper.device, self.section.fsck_deadline,
+                        self.halt)
         self._swap(format=rec.Format.DONE)
         self.filesystem = m.FileSystem.UNCHECKED
 
     def check(self) -> None:
         if self.record.format is not rec.Format.DONE:
             self._swap(format=rec.Format.DONE)
-        self.filesystem = volume.check(
+        self.filesystem = self._disk.check(
             self.mapper.device, self.section.fsck,
             self.section.fsck_deadline, self.halt)
 
     def mount_it(self) -> None:
         try:
-            volume.mount(self.mapper.device, self.mountpoint,
-                         self.section.start_deadline, self.halt)
+            self._disk.mount(self.mapper.device, self.mountpoint,
+                             self.section.start_deadline, self.halt)
         except exceptions.ToolError:
             # Whatever it is: look again before the next attempt.
             self.filesystem = m.FileSystem.UNKNOWN
@@ -193,11 +225,12 @@ class Hands:
         if self.mount() is m.Mount.NO:
             return
         try:
-            volume.unmount(self.mountpoint, self.section.kill_deadline)
+            self._disk.unmount(self.mountpoint, self.section.kill_deadline)
         except exceptions.ToolError as exc:
             LOG.error('%s; cutting the volume off and unmounting lazily', exc)
             self.cut()
-            volume.unmount(self.mountpoint, self.section.kill_deadline, True)
+            self._disk.unmount(self.mountpoint, self.section.kill_deadline,
+                               True)
 
     def cut(self) -> None:
         if self.mapper.mapped:

@@ -10,7 +10,6 @@ from collections.abc import Callable
 import json
 import logging
 import os
-from pathlib import Path
 import signal
 import sys
 import threading
@@ -23,7 +22,6 @@ from cinder_tagged.ha.platform import hands as hand
 from cinder_tagged.ha.platform import options
 from cinder_tagged.ha.platform import sense
 from cinder_tagged.ha.platform.adapters import pool as pools
-from cinder_tagged.ha.platform.adapters import volume
 from cinder_tagged.ha.platform.core import decide
 from cinder_tagged.ha.platform.core import model as m
 from cinder_tagged.ha.platform.core import pausing
@@ -53,14 +51,17 @@ class Told:
         """Read lines until the agent ends; in a thread of its own."""
         for line in source:
             word = json.loads(line)
-            changed = (self._master, self.epoch) != (
-                word['master'], word['epoch'])
-            self._master, self.epoch = word['master'], word['epoch']
-            self._at = time.monotonic()
-            if changed:
+            if self.hear(word['master'], word['epoch']):
                 heard()
         self.gone = True
         heard()
+
+    def hear(self, master: bool, epoch: int) -> bool:
+        """Take one word; return whether it says something new."""
+        changed = (self._master, self.epoch) != (master, epoch)
+        self._master, self.epoch = master, epoch
+        self._at = time.monotonic()
+        return changed
 
     @property
     def role(self) -> m.Role:
@@ -72,12 +73,11 @@ class Told:
 class Keeper:
     """One platform on this server."""
 
-    def __init__(self, conf: Any, name: str) -> None:
-        self.name, self.node = name, options.node(conf)
-        own = self.section = conf[options.group(name)]
-        pool = pools.Pool(own.ceph_conf, own.ceph_user, own.pool, name,
-                          own.deadline)
-        self.hands = hand.Hands(name, own, self.node, pool)
+    def __init__(self, name: str, node: str, section: Any, pool: pools.Pool,
+                 tools: hand.Tools) -> None:
+        self.name, self.node = name, node
+        own = self.section = section
+        self.hands = hand.Hands(own, node, pool, tools)
         self.told = Told(own.agent_deadline)
         self.checker = sense.Checker(pool, self.node, own.period,
                                      own.deadline, self._report, self._watch)
@@ -198,12 +198,15 @@ class Keeper:
             self.hands.perform(step)
         except exceptions.Cancelled as exc:
             LOG.warning('%s: %s', step.value, exc)
+            self.checker.hurry()
+            self._wake.wait(0.05)
             return False
         except (exceptions.PlatformError, OSError) as exc:
             LOG.error('%s failed: %s', step.value, exc)
             self._problem = f'{step.value}: {exc}'
             self._fail()
             self.checker.hurry()
+            self._image_at = float('-inf')
             if step not in m.UPWARD:
                 self._wake.wait(0.5)
             return False
@@ -248,7 +251,7 @@ class Keeper:
             status['problem'] = self.checker.error
         if seen.container is m.Container.RUNNING and (
                 seen.mount is m.Mount.YES and self.checker.sound):
-            free = volume.free_share(self.hands.mountpoint)
+            free = self.hands.free()
             status['free'] = round(free, 2)
             if free < FULL:
                 status['problem'] = ('the volume is full: extend it, or '
@@ -293,7 +296,12 @@ class Keeper:
             self._health.start()
         self.checker.start()
         while True:
-            busy = self.turn()
+            try:
+                busy = self.turn()
+            except Exception:
+                # Without us nobody would stop the container.
+                LOG.exception('A turn failed')
+                busy = False
             if self.told.gone and not busy and not self._something():
                 break
             if not busy:
@@ -312,5 +320,10 @@ class Keeper:
                 or hands.mapper.mapped)
 
 
-def status_file(section: Any, name: str) -> Path:
-    return Path(section.state_dir, name, 'status.json')
+def make(conf: Any, name: str) -> Keeper:
+    """The keeper of a platform, as the options say."""
+    own = conf[options.group(name)]
+    return Keeper(
+        name, options.node(conf), own,
+        pools.Pool(own.ceph_conf, own.ceph_user, own.pool, name,
+                   own.deadline), hand.Tools.of(name, own))

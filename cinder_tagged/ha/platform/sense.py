@@ -81,7 +81,9 @@ class Checker:
                 if self.error:
                     LOG.info('The block storage answers')
                 self.error = ''
-            except exceptions.PlatformError as exc:
+            except Exception as exc:
+                if not isinstance(exc, exceptions.PlatformError):
+                    LOG.exception('The check failed in a way of its own')
                 if str(exc) != self.error:
                     LOG.warning('The check of the block storage failed: %s',
                                 exc)

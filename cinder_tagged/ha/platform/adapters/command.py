@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Running a tool: with a deadline, and broken off when told."""
 
-from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
 import os
@@ -18,20 +17,19 @@ _LOOK = 0.05
 
 def run(argv: Sequence[str], deadline: float,
         cancel: threading.Event | None = None,
-        ok: Sequence[int] = (0,),
-        environ: Mapping[str, str] | None = None) -> tuple[int, str]:
+        ok: Sequence[int] = (0,), both: bool = False) -> tuple[int, str]:
     """Run a tool; return exit status and standard output.
 
     :param deadline: seconds
     :param cancel: set to break it off
+    :param both: return what it wrote to standard error as well
     :raises ToolError: it failed, or did not end in time
     :raises Cancelled: it was broken off
     """
     try:
         child = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, start_new_session=True,
-            env={**os.environ, **(environ or {})})
+            stderr=subprocess.PIPE, start_new_session=True)
     except OSError as exc:
         raise exceptions.ToolError(f'{argv[0]}: {exc.strerror}') from exc
     end = time.monotonic() + deadline
@@ -53,7 +51,8 @@ def run(argv: Sequence[str], deadline: float,
         raise exceptions.ToolError(
             f'{os.path.basename(argv[0])}: exit {child.returncode}: {words}',
             child.returncode)
-    return child.returncode, out.decode(errors='replace')
+    return child.returncode, (out + err if both else out).decode(
+        errors='replace')
 
 
 def _kill(child: subprocess.Popen[bytes]) -> None:

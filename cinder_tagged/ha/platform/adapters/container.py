@@ -30,10 +30,11 @@ class Podman:
 
     def _run(self, *argv: str, deadline: float = 0,
              cancel: threading.Event | None = None,
-             ok: tuple[int, ...] = (0,)) -> tuple[int, str]:
+             ok: tuple[int, ...] = (0,),
+             both: bool = False) -> tuple[int, str]:
         status, out = command.run(
             [*self._base, *argv], deadline or self._section.start_deadline,
-            cancel, ok=ok)
+            cancel, ok, both)
         return status, out.strip()
 
     def _learn(self) -> None:
@@ -120,7 +121,8 @@ class Podman:
         with contextlib.suppress(exceptions.PlatformError):
             code = self._run('container', 'inspect', '--format',
                              '{{.State.ExitCode}}', self.name)[1]
-            words = self._run('logs', '--tail', '2', self.name)[1]
+            words = self._run('logs', '--tail', '2', self.name,
+                              both=True)[1]
             return f'exit {code} {words[-200:]}'.strip()
         return 'exit status unknown'
 
