@@ -11,6 +11,7 @@ import ctypes
 import json
 import os
 from pathlib import Path
+import re
 import shutil
 import signal
 import subprocess
@@ -39,8 +40,12 @@ mark="$CINDER_TAGGED_HA_EPOCH $CINDER_TAGGED_HA_NODE"
     echo "$now $mark" >> /acks/alive
     usleep 50000
   done ) &
-number=0
-[ ! -s /data/stamps ] || number=$(tail -n 1 /data/stamps | cut -d' ' -f1)
+# A full volume may have torn the last line.
+[ -z "$(tail -c 1 /data/stamps 2>/dev/null)" ] ||
+  echo >> /data/stamps || exit 4
+number=$(tail -n 5 /data/stamps 2>/dev/null | grep ' n[0-9]$' | tail -n 1 |
+         cut -d' ' -f1)
+number=${number:-0}
 while :; do
   number=$((number + 1))
   echo "$number $mark" |
@@ -225,7 +230,7 @@ class PlatformLab:
         for name in ('bin', 'data', 'acks', 'dev', 'proc', 'tmp'):
             (root / name).mkdir(parents=True)
         shutil.copy('/bin/busybox', root / 'bin/busybox')
-        for name in ('sh', 'tail', 'cut', 'dd', 'usleep', 'sleep'):
+        for name in ('sh', 'tail', 'cut', 'dd', 'grep', 'usleep', 'sleep'):
             (root / 'bin' / name).symlink_to('busybox')
         (root / 'bin/writer').write_text(self._writer)
         (root / 'bin/writer').chmod(0o755)
@@ -286,7 +291,8 @@ class PlatformLab:
 
     def stamps(self, node: labs.Node) -> list[list[str]]:
         text = node.space.run('cat', f'/mnt/{node.name}/data/stamps')
-        return [line.split() for line in text.splitlines()]
+        return [line.split() for line in text.splitlines()
+                if re.search(r' n\d$', line)]
 
     def judge(self, node: labs.Node, frozen: str = '') -> list[str]:
         """Everything that is wrong; nothing should be.
