@@ -74,6 +74,8 @@ class Hands:
         self.settled_at = 0.0
         self.filesystem = m.FileSystem.UNKNOWN
         self.confirmed = False
+        #: our client was cut off with writes in flight: fence it as well
+        self.void = False
         self._present = self.podman.exists()
         self._image = ''
         self._before: frozenset[str] = frozenset()
@@ -109,11 +111,16 @@ class Hands:
         """Change our own record; :raises PlatformError: if it is not."""
         new = dataclasses.replace(self.record, **changes)
         if not self.pool.swap(self.raw, new):
-            raw, _ = self.pool.read()
+            raw, found = self.pool.read()
             # A swap that was given up may have been done all the same.
-            if raw != rec.dump(new):
+            if (found.epoch, found.turn, found.instance) != (
+                    new.epoch, new.turn, new.instance):
                 raise exceptions.PlatformError(
                     'the record of the volume was changed by somebody else')
+            if raw != rec.dump(new):
+                self.raw, self.record = raw, found
+                raise exceptions.PlatformError(
+                    'an earlier change of the record came through late')
         self.raw, self.record = rec.dump(new), new
 
     def volume_name(self) -> str:
@@ -152,6 +159,7 @@ class Hands:
             stale |= self.pool.watchers(image)
         self.pool.fence(image, stale, self.section.blocklist)
         self._swap(stage=rec.Stage.FENCED, fence=())
+        self.void = False
 
     def confirm(self) -> None:
         """Have the record name our client before anything is written."""
@@ -169,6 +177,9 @@ class Hands:
             self._swap(stage=rec.Stage.STOPPING)
 
     def release(self) -> None:
+        if self.void:
+            LOG.warning('Not released: whoever takes over fences us first')
+            return
         self._swap(stage=rec.Stage.RELEASED, clients=())
 
     # -- the volume ----------------------------------------------------------
@@ -234,6 +245,7 @@ class Hands:
 
     def cut(self) -> None:
         if self.mapper.mapped:
+            self.void = True
             self.mapper.cut()
 
     def unmap(self) -> None:

@@ -105,9 +105,11 @@ class Keeper:
         if last.raw != self._seen_raw or self._was is m.Role.SLAVE:
             self._seen_raw, self._seen_at = last.raw, time.monotonic()
         leaving = own.stop_deadline + 2 * own.kill_deadline
-        return rec.judge(
+        found = rec.judge(
             record, rec.Owner(hands.instance, self._epoch, hands.mine),
             time.monotonic() - self._seen_at, own.handover, leaving)
+        return (m.Claim.STALE if found is m.Claim.OURS and hands.void
+                else found)
 
     @property
     def _epoch(self) -> int:

@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import time
 
 import rbd
 
@@ -289,6 +288,19 @@ class PlatformLab:
             f'stamps of another server than {other or "none"}')
         return self.node(name)
 
+    def steady(self) -> labs.Node:
+        """Wait until stamps come from the holder of the role."""
+        def check() -> labs.Node | None:
+            holder = self.lab.holder()
+            if holder is not None and holder.name == self.runs_on(begin):
+                return holder
+            return None
+        self.lab.settled()
+        begin = self.uptime()
+        node: labs.Node = labs.wait_for(
+            check, 'stamps from the holder of the role')
+        return node
+
     def stamps(self, node: labs.Node) -> list[list[str]]:
         text = node.space.run('cat', f'/mnt/{node.name}/data/stamps')
         return [line.split() for line in text.splitlines()
@@ -331,6 +343,3 @@ class PlatformLab:
 
     def uptime(self) -> float:
         return float(Path('/proc/uptime').read_text().split()[0])
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)

@@ -31,17 +31,7 @@ class PlatformTest(base.BaseTestCase):
 
     def setUp(self):
         super().setUp()
-        self.holder = self.steady()
-
-    def steady(self):
-        """Wait until stamps come from the holder of the role."""
-        def check():
-            holder = self.lab.lab.holder()
-            return holder is not None and holder.name == self.lab.runs_on(
-                begin) and holder
-        self.lab.lab.settled()
-        begin = self.lab.uptime()
-        return labs.wait_for(check, 'stamps from the holder of the role')
+        self.holder = self.lab.steady()
 
     def other(self):
         return next(n for n in self.lab.lab.nodes if n is not self.holder)
@@ -56,7 +46,7 @@ class PlatformTest(base.BaseTestCase):
     def moves(self, fault, repair, frozen=False):
         """After the fault another server goes on, and all is well."""
         for _ in range(RUNS):
-            before, begin = self.steady(), self.lab.uptime()
+            before, begin = self.lab.steady(), self.lab.uptime()
             self.holder = before
             try:
                 fault(before)
@@ -64,7 +54,7 @@ class PlatformTest(base.BaseTestCase):
             finally:
                 repair(before)
             self.gone(before)
-            now = self.steady()
+            now = self.lab.steady()
             self.assertIsNot(before, now)
             self.assertEqual([], self.lab.judge(
                 now, before.name if frozen else ''))
@@ -105,7 +95,7 @@ class PlatformTest(base.BaseTestCase):
                 for n in self.lab.lab.nodes), 'all have stopped it')
             with platform.network_of(self.lab.space):
                 self.lab.ceph.osd.start()
-            self.assertEqual([], self.lab.judge(self.steady()))
+            self.assertEqual([], self.lab.judge(self.lab.steady()))
 
     def test_agent_and_keeper_killed_on_a_live_server(self):
         def kill(node):
@@ -121,7 +111,7 @@ class PlatformTest(base.BaseTestCase):
             lambda: self.lab.status(self.holder).get('failures') == 1,
             'the failure is counted')
         labs.wait_for(lambda: self.lab.runs_on(begin + 1), 'it runs again')
-        self.assertEqual([], self.lab.judge(self.steady()))
+        self.assertEqual([], self.lab.judge(self.lab.steady()))
 
     def test_missing_image_is_told_and_mended_by_install(self):
         target = self.other()
@@ -135,7 +125,7 @@ class PlatformTest(base.BaseTestCase):
         done = self.lab.command(target, 'install',
                                 str(self.lab.files / 'image.tar'))
         self.assertEqual(0, done.returncode, done.stderr)
-        self.assertEqual([], self.lab.judge(self.steady()))
+        self.assertEqual([], self.lab.judge(self.lab.steady()))
         done = self.lab.command(target, 'check')
         self.assertEqual(0, done.returncode, done.stderr)
 
@@ -148,4 +138,4 @@ class PlatformTest(base.BaseTestCase):
             lambda: 'full' in self.lab.status(self.holder).get(
                 'problem', ''), 'the full volume is told')
         self.holder.space.run('rm', path)
-        self.assertEqual([], self.lab.judge(self.steady()))
+        self.assertEqual([], self.lab.judge(self.lab.steady()))

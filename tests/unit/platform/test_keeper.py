@@ -85,6 +85,7 @@ class KeeperTest(base.BaseTestCase):
     def test_lost_storage_stops_everything_here(self):
         self.one.tell(1)
         self.one.until_running()
+        client = self.one.mapper.client
         self.pool.failing = True
         self.one.forget()
         self.one.turns(2)
@@ -95,6 +96,8 @@ class KeeperTest(base.BaseTestCase):
         self.pool.failing = False
         self.one.disk.status = {'TYPE': 'ext4'}
         self.one.until_running()
+        # Its own writes that were in flight must not land any more.
+        self.assertIn(client, self.pool.fenced)
 
     def test_silence_of_the_agent_makes_a_slave(self):
         self.one.tell(1)

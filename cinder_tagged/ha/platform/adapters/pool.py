@@ -37,6 +37,7 @@ class Pool:
 
     @contextlib.contextmanager
     def _ioctx(self) -> Any:
+        client = None
         try:
             with self._lock:
                 if self._client is None:
@@ -48,7 +49,7 @@ class Pool:
         except (rados.Error, rbd.Error, errors.CephError, OSError) as exc:
             if errors.is_lost(exc) or isinstance(
                     exc, errors.ClusterUnreachable):
-                self._forget(client if self._client else None)
+                self._forget(client)
             raise exceptions.PlatformError(
                 f'pool {self.pool}: {exc}') from exc
 
