@@ -7,9 +7,11 @@ decides and acts; another breaks its steps off when the volume is lost.
 """
 
 from collections.abc import Callable
+import contextlib
 import json
 import logging
 import os
+from pathlib import Path
 import signal
 import sys
 import threading
@@ -22,6 +24,7 @@ from cinder_tagged.ha.platform import hands as hand
 from cinder_tagged.ha.platform import options
 from cinder_tagged.ha.platform import sense
 from cinder_tagged.ha.platform.adapters import pool as pools
+from cinder_tagged.ha.platform.adapters import process
 from cinder_tagged.ha.platform.core import decide
 from cinder_tagged.ha.platform.core import model as m
 from cinder_tagged.ha.platform.core import pausing
@@ -325,7 +328,24 @@ class Keeper:
 def make(conf: Any, name: str) -> Keeper:
     """The keeper of a platform, as the options say."""
     own = conf[options.group(name)]
+    tools = hand.Tools.of(name, own)
+    succeed(tools.directory / 'keeper.json',
+            own.stop_deadline + 3 * own.kill_deadline)
     return Keeper(
         name, options.node(conf), own,
         pools.Pool(own.ceph_conf, own.ceph_user, own.pool, name,
-                   own.deadline), hand.Tools.of(name, own))
+                   own.deadline), tools)
+
+
+def succeed(path: Path, deadline: float) -> None:
+    """Let the keeper before end its work; kill it at the deadline.
+
+    One whose agent was killed may still be stopping the container.
+    """
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        pid, began = json.loads(path.read_text())
+        end = time.monotonic() + deadline
+        while process.alive(pid, began) and time.monotonic() < end:
+            time.sleep(0.1)
+        process.kill(pid, began, deadline)
+    path.write_text(json.dumps([os.getpid(), process.began(os.getpid())]))

@@ -8,7 +8,6 @@ import contextlib
 import json
 import os
 from pathlib import Path
-import subprocess
 import threading
 import time
 from typing import Any
@@ -154,41 +153,41 @@ class Fuse(Mapper):
 
     def map(self, image: str, cancel: threading.Event) -> None:
         self._files.mkdir(exist_ok=True)
-        with open(self.directory / 'mapper.log', 'ab') as log:
-            child = subprocess.Popen(
-                ['rbd-fuse', '-f', '-c', self.conf, '-p', self.pool, '-r',
-                 image, '--id', self.user, '--rbd_cache=false',
-                 str(self._files)], stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log, start_new_session=True)
-        self._keep(pid=child.pid, began=process.began(child.pid), device='')
-        end = time.monotonic() + self.deadline
-        while not os.path.ismount(self._files):
-            if child.poll() is not None or time.monotonic() > end:
-                raise exceptions.PlatformError(
-                    'rbd-fuse does not come up: ' + self._last_words())
-            if cancel.wait(0.02):
-                raise exceptions.Cancelled('mapping was broken off')
+        # Kept before it starts, so that a half-done mapping is undone.
+        self._keep(pid=0, began='', device='')
+        # It goes into the background by itself; Ceph's options, which are
+        # read first, would take -f away from FUSE's.
+        self._run('rbd-fuse', '-c', self.conf, '-p', self.pool, '-r', image,
+                  '--id', self.user, '--rbd_cache=false', str(self._files),
+                  cancel=cancel)
+        pid = self._find()
+        self._keep(pid=pid, began=process.began(pid), device='')
+        if not self.alive() or not os.path.ismount(self._files):
+            raise exceptions.PlatformError('rbd-fuse does not come up')
         device = self._run('losetup', '-f', '--show',
                            str(self._files / image), cancel=cancel)
         self._keep(**{**self.state, 'device': device})
         self._keep(**{**self.state, 'backing': self._backing()})
 
-    def _last_words(self) -> str:
-        lines = (self.directory / 'mapper.log').read_text(
-            errors='replace').strip().splitlines()
-        return lines[-1][-300:] if lines else 'it says nothing'
+    def _find(self) -> int:
+        """Pid of the rbd-fuse that serves our directory, 0 if none."""
+        wanted = os.fsencode(self._files)
+        for entry in Path('/proc').iterdir():
+            if not entry.name.isdigit():
+                continue
+            with contextlib.suppress(OSError):
+                words = (entry / 'cmdline').read_bytes().split(b'\0')
+                if words[0] == b'rbd-fuse' and wanted in words and (
+                        process.began(int(entry.name))):
+                    return int(entry.name)
+        return 0
 
-    def alive(self) -> bool:
-        return process.alive(self.state.get('pid', 0),
-                             self.state.get('began', ''))
-
-    def cut(self) -> None:
-        if not process.kill(self.state.get('pid', 0),
-                            self.state.get('began', ''), self.kill):
-            raise exceptions.PlatformError('rbd-fuse survives SIGKILL')
-
-    def mounted(self) -> None:
-        self._run('losetup', '-d', self.device)  # when it is unmounted
+    def _who(self) -> tuple[int, str]:
+        pid, began = self.state.get('pid', 0), self.state.get('began', '')
+        if not pid and self.state:
+            pid = self._find()
+            began = process.began(pid)
+        return pid, began
 
     def _backing(self) -> str:
         with contextlib.suppress(OSError):
@@ -205,8 +204,6 @@ class Fuse(Mapper):
                 self._run('umount', str(self._files), deadline=self.kill)
             end = time.monotonic() + self.kill
             while self.alive() and time.monotonic() < end:
-                with contextlib.suppress(ChildProcessError):
-                    os.waitpid(self.state['pid'], os.WNOHANG)
                 time.sleep(0.02)
         self.cut()
         with contextlib.suppress(exceptions.ToolError):
