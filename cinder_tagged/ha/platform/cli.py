@@ -14,6 +14,7 @@ from oslo_config import cfg
 from oslo_log import log as logging
 
 from cinder_tagged.ha import options as agent_options
+from cinder_tagged.ha import settings
 from cinder_tagged.ha.platform import cinder
 from cinder_tagged.ha.platform import exceptions
 from cinder_tagged.ha.platform import keeper
@@ -37,7 +38,7 @@ def load(paths: Sequence[str]) -> Any:
         agent_options.register(conf)
         agent_options.read_all(conf)
     except cfg.Error as exc:
-        raise agent_options.BadConfig(f'{", ".join(paths)}: {exc}') from exc
+        raise settings.BadConfig(f'{", ".join(paths)}: {exc}') from exc
     return conf
 
 
@@ -199,7 +200,7 @@ def run(arguments: Any) -> int:
     names = platforms(conf)
     name = arguments.name or (names[0] if len(names) == 1 else '')
     if name not in names:
-        raise agent_options.BadConfig(
+        raise settings.BadConfig(
             f'there is no platform {name!r}; there are: '
             + (', '.join(names) or 'none: a resource with type = platform '
                'in a role makes one'))
@@ -217,7 +218,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry point; 1 on failure, with one clear error."""
     try:
         return run(parser().parse_args(argv))
-    except (agent_options.BadConfig, exceptions.PlatformError,
+    except (settings.BadConfig, exceptions.PlatformError,
             OSError) as exc:
         for line in str(exc).splitlines():
             print(f'error: {line}', file=sys.stderr)

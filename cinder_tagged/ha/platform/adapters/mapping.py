@@ -4,6 +4,7 @@
 What is mapped is kept in a file, so that a later process can undo it.
 """
 
+import abc
 import contextlib
 import json
 import os
@@ -17,7 +18,7 @@ from cinder_tagged.ha.platform.adapters import command
 from cinder_tagged.ha.platform.adapters import process
 
 
-class Mapper:
+class Mapper(abc.ABC):
     """Base of the three; ``state`` is what is kept in the file.
 
     :param directory: of this server, for this platform
@@ -62,28 +63,28 @@ class Mapper:
         return self._run('rbd', '-c', self.conf, '--id', self.user, *argv,
                          cancel=cancel)
 
+    @abc.abstractmethod
     def map(self, image: str, cancel: threading.Event) -> None:
         """Map it; nothing is written yet."""
-        raise NotImplementedError
 
     def address(self) -> str:
         """The client's address if it is known here, else ''."""
         return ''
 
+    @abc.abstractmethod
     def alive(self) -> bool:
         """Whether the client behind the device lives."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def cut(self) -> None:
         """End all writes at once."""
-        raise NotImplementedError
 
-    def mounted(self) -> None:
+    def mounted(self) -> None:  # noqa: B027 - most have nothing to do
         """The device was mounted: have it go when it is unmounted."""
 
+    @abc.abstractmethod
     def unmap(self) -> None:
         """Undo it, in order if possible."""
-        raise NotImplementedError
 
 
 class Krbd(Mapper):
@@ -188,6 +189,16 @@ class Fuse(Mapper):
             pid = self._find()
             began = process.began(pid)
         return pid, began
+
+    def alive(self) -> bool:
+        return process.alive(*self._who())
+
+    def cut(self) -> None:
+        if not process.kill(*self._who(), self.kill):
+            raise exceptions.PlatformError('rbd-fuse survives SIGKILL')
+
+    def mounted(self) -> None:
+        self._run('losetup', '-d', self.device)  # when it is unmounted
 
     def _backing(self) -> str:
         with contextlib.suppress(OSError):
