@@ -5,6 +5,7 @@ What is mapped is kept in a file, so that a later process can undo it.
 """
 
 import abc
+from collections.abc import Callable
 import contextlib
 import json
 import os
@@ -222,4 +223,5 @@ class Fuse(Mapper):
         self._keep()
 
 
-MAPPERS = {'krbd': Krbd, 'nbd': Nbd, 'fuse': Fuse}
+MAPPERS: dict[str, Callable[[Any, Path], Mapper]] = {
+    'krbd': Krbd, 'nbd': Nbd, 'fuse': Fuse}
