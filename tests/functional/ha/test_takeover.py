@@ -19,6 +19,7 @@ from tests.functional.ha import lab as labs
 class LabTestCase(base.BaseTestCase):
     """A class of tests that share five nodes."""
 
+    profile = 'default'
     role_options = ''
     extra = ''
     roles = ('control',)
@@ -28,7 +29,7 @@ class LabTestCase(base.BaseTestCase):
     def setUpClass(cls):
         super().setUpClass()
         cls.lab = labs.Lab(
-            'default', cls.count, roles=cls.roles, extra=cls.extra,
+            cls.profile, cls.count, roles=cls.roles, extra=cls.extra,
             role_options=cls.role_options, prepare=cls.prepare)
         cls.lab.__enter__()
 
