@@ -8,18 +8,12 @@ every fault ten times, at random moments.
 import os
 import random
 import time
-import unittest
 
 from tests.functional.resume import base
 
 FULL = bool(os.environ.get('CINDER_TAGGED_FULL'))
 #: Under load between two faults, seconds.
 _LOAD_S = 5
-
-
-def load_tests(loader, tests, pattern):
-    """Leave these to --full until they have been steady on busy machines."""
-    return tests if FULL else unittest.TestSuite()
 
 
 class TestTakeover(base.ResumeTestCase):
