@@ -93,10 +93,7 @@ class AdoptionTest(driver_base.DriverCase):
         tagged = self.started()
         self.use(tagged, kept, b'stock')
         self.remove(tagged, gone)
-        ours, ours_gone = (self.family(tagged, b'ours!') for _ in range(2))
-        self.remove(tagged, ours_gone)
-        # With a service that is still up at the switch: nothing is locked.
-        self.use(stock, ours, b'ours!')
+        ours = self.family(tagged, b'ours!')
         tagged.close()
 
         stock = self.stock()
