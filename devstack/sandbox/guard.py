@@ -28,6 +28,7 @@ import time
 
 MARK = 'CINDER_TAGGED_SANDBOX'
 _SWEEP_DEADLINE_S = 20.0
+_REAP_TURNS = 30
 
 
 def marked(token: str) -> Iterator[int]:
@@ -126,9 +127,15 @@ def _reap(argv: list[str]) -> None:
         signal.signal(number, signal.SIG_IGN)
     if _wait_for_owner(int(owner)):
         return
-    sweep(token)
-    for directory in directories:
-        shutil.rmtree(directory, ignore_errors=True)
+    for _turn in range(_REAP_TURNS):
+        sweep(token)
+        for directory in directories:
+            shutil.rmtree(directory, ignore_errors=True)
+        if not any(map(os.path.exists, directories)):
+            return
+        # On a machine that hardly moves, the last process may have written
+        # while the directory was being removed.
+        time.sleep(1)
 
 
 if __name__ == '__main__':
