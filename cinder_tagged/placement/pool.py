@@ -12,6 +12,8 @@ from cinder_tagged import features
 from cinder_tagged.features import wire
 
 INFINITE = math.inf
+# No storage has more GiB; beyond, arithmetic may run over.
+_MOST = 1e15
 _REPORTED_DOWN = 'the backend reports its cluster as down'
 _UNKNOWN = ('infinite', 'unknown', None, '')
 
@@ -31,7 +33,7 @@ def _number(caps: Mapping[str, Any], key: str, unknown: float) -> float:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
-    if math.isnan(number):
+    if math.isnan(number) or _MOST < abs(number) < math.inf:
         raise exceptions.FeatureConfigError(
             key, value, 'the backend has to report a number, "infinite" or '
             '"unknown"')

@@ -74,6 +74,7 @@ class FeaturesTest(base.BaseTestCase):
     @example({**_GOOD, wire.TAGS: [['ssd']]})
     @example({**_GOOD, wire.WEIGHT: 10 ** 400})
     @example({**_GOOD, 'total_capacity_gb': 'much'})
+    @example({**_GOOD, 'reserved_percentage': 1e308})
     @fuzz.bounded
     def test_report(self, capabilities):
         with contextlib.suppress(exceptions.FeatureConfigError):
