@@ -1,0 +1,346 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Three servers with agents, real Ceph beside them, one container.
+
+The container writes numbered stamps with its owner to the volume, each one
+forced to the disk, and acknowledges it in a directory outside of the lab.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import ctypes
+import json
+import os
+from pathlib import Path
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tarfile
+import tempfile
+
+import rbd
+
+from devstack.sandbox.ceph import CephCluster
+from tests.functional.ha import lab as labs
+from tests.functional.ha import spaces
+
+CEPH = '10.77.0.50'
+IMAGE = 'localhost/stamps:1'
+CLONE_NEWNET = 0x40000000
+SIZE_MIB = 256
+
+#: Runs in the container.  A stamp is acknowledged after its fsync; "alive"
+#: is written whatever the volume does, with the machine's one clock.
+WRITER = r'''#!/bin/sh
+mark="$CINDER_TAGGED_HA_EPOCH $CINDER_TAGGED_HA_NODE"
+( while :; do
+    read now rest < /proc/uptime
+    echo "$now $mark" >> /acks/alive
+    usleep 50000
+  done ) &
+# A full volume may have torn the last line.
+[ -z "$(tail -c 1 /data/stamps 2>/dev/null)" ] ||
+  echo >> /data/stamps || exit 4
+number=$(tail -n 5 /data/stamps 2>/dev/null | grep ' n[0-9]$' | tail -n 1 |
+         cut -d' ' -f1)
+number=${number:-0}
+while :; do
+  number=$((number + 1))
+  echo "$number $mark" |
+    dd of=/data/stamps oflag=append conv=notrunc,fsync 2>/dev/null || exit 3
+  read now rest < /proc/uptime
+  echo "$number $mark $now" >> /acks/acked
+  usleep 20000
+done
+'''
+
+#: Ends whatever is left in the lab's namespaces once the test has gone.
+REAPER = '''
+import os, select, shutil, signal, sys, time
+owner, names = int(sys.argv[1]), set(sys.argv[3:])
+poll = select.poll()
+poll.register(os.pidfd_open(owner), select.POLLIN)
+if os.getppid() == owner:
+    poll.poll()
+for _ in range(100):
+    found = False
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.readlink(f"/proc/{pid}/ns/net") in names:
+                os.kill(int(pid), signal.SIGKILL)
+                found = True
+        except OSError:
+            pass
+    if not found:
+        break
+    time.sleep(0.1)
+shutil.rmtree(sys.argv[2], ignore_errors=True)
+'''
+
+PLATFORM = '''
+[ha_probes]
+ceph_conf = {conf}
+ceph_user = cinder
+ceph_pool = volumes
+period = 0.5
+deadline = 2
+fall = 1
+[ha_resource_app]
+type = platform
+[ha_platform_app]
+image = localhost/stamps:1
+digest = {digest}
+ceph_conf = {conf}
+ceph_user = cinder
+pool = volumes
+volume = app
+size = 1
+mapper = fuse
+mountpoint = /mnt/{node}/data
+state_dir = /mnt/{node}
+container_options = --runtime,runc,--cgroup-manager,cgroupfs,\
+--events-backend,none
+run_options = --ulimit=nofile=1024:1024,--ulimit=nproc=1024:1024,\
+--volume={acks}:/acks
+period = 0.5
+deadline = 3
+kill_deadline = 2
+stop_deadline = 2
+handover = 1
+longest_pause = 4
+'''
+
+
+@contextlib.contextmanager
+def network_of(space: spaces.Space) -> Iterator[None]:
+    """Have this thread, and what it starts, be in the machine's network."""
+    own = os.open('/proc/thread-self/ns/net', os.O_RDONLY)
+    other = os.open(f'/proc/{space.pid}/ns/net', os.O_RDONLY)
+    setns = ctypes.CDLL(None, use_errno=True).setns
+    try:
+        if setns(other, CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), 'setns')
+        yield
+    finally:
+        setns(own, CLONE_NEWNET)
+        os.close(own)
+        os.close(other)
+
+
+def processes(space: spaces.Space) -> list[int]:
+    """Every process of a machine but the one that holds it."""
+    name = os.readlink(f'/proc/{space.pid}/ns/net')
+    found = []
+    for pid in filter(str.isdigit, os.listdir('/proc')):
+        with contextlib.suppress(OSError):
+            if os.readlink(f'/proc/{pid}/ns/net') == name:
+                found.append(int(pid))
+    return [pid for pid in found if pid != space.pid]
+
+
+def signal_all(space: spaces.Space, number: signal.Signals) -> None:
+    """Signal all of a machine at once; repeated until none is missed."""
+    done: set[int] = set()
+    while new := set(processes(space)) - done:
+        for pid in new:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        done |= new
+
+
+class PlatformLab:
+    """The cloud, its storage and what the container has acknowledged."""
+
+    def __init__(self, changes: str = '', writer: str = WRITER) -> None:
+        self._changes, self._writer = changes, writer
+        self.files = Path(tempfile.mkdtemp(prefix='cinder-tagged-platform-'))
+        self.acks = self.files / 'acks'
+        self.acks.mkdir()
+        self.lab = labs.Lab('default', 3, role_options='resources = app\n',
+                            prepare=self._prepare)
+        self.space = spaces.Space('ceph')
+        self.lab.switch.plug(self.space, f'{CEPH}/24')
+        self.ceph = CephCluster(self.files / 'ceph', address=CEPH)
+        self._digest = ''
+        self._reaper: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> 'PlatformLab':
+        try:
+            with network_of(self.space):
+                self.ceph.start()
+                with self.ceph.ioctx('volumes') as ioctx:
+                    rbd.RBD().create(ioctx, 'app', SIZE_MIB << 20)
+            self.lab.__enter__()
+            names = [os.readlink(f'/proc/{n.space.pid}/ns/net')
+                     for n in self.lab.nodes]
+            self._reaper = subprocess.Popen(
+                [sys.executable, '-I', '-S', '-c', REAPER, str(os.getpid()),
+                 str(self.files), *names], start_new_session=True,
+                stdin=subprocess.DEVNULL)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        for node in self.lab.nodes:
+            signal_all(node.space, signal.SIGKILL)
+            for path in (f'/mnt/{node.name}/data',
+                         f'/mnt/{node.name}/app/fuse'):
+                node.space.run('umount', '-l', path, check=False)
+        self.lab.close()
+        with network_of(self.space):
+            self.ceph.stop()
+        self.space.close()
+        if self._reaper is not None:
+            self._reaper.kill()
+            self._reaper.wait(30)
+        for group in Path('/sys/fs/cgroup').glob('*/libpod_parent/libpod-*'):
+            with contextlib.suppress(OSError):
+                group.rmdir()
+        shutil.rmtree(self.files, ignore_errors=True)
+
+    # -- making --------------------------------------------------------------
+
+    def _prepare(self, node: labs.Node) -> None:
+        inside = node.space.run
+        (node.space.files / node.name).mkdir()
+        (node.space.files / 'containers').mkdir()
+        for command in ('mkdir -p /var/lib/containers',
+                        'mount --bind /mnt/containers /var/lib/containers',
+                        'mount -t tmpfs run /run',
+                        'mount -t tmpfs shm /dev/shm'):
+            inside(*command.split())
+        if not self._digest:
+            self._make_image(node)
+        with node.conf.open('a') as conf:
+            conf.write(PLATFORM.format(
+                conf=self.ceph.conf, digest=self._digest, node=node.name,
+                acks=self.acks) + self._changes)
+        done = self.command(node, 'install', str(self.files / 'image.tar'))
+        if done.returncode:
+            raise RuntimeError(done.stderr)
+
+    def _make_image(self, node: labs.Node) -> None:
+        root = self.files / 'rootfs'
+        for name in ('bin', 'data', 'acks', 'dev', 'proc', 'tmp'):
+            (root / name).mkdir(parents=True)
+        shutil.copy('/bin/busybox', root / 'bin/busybox')
+        for name in ('sh', 'tail', 'cut', 'dd', 'grep', 'usleep', 'sleep'):
+            (root / 'bin' / name).symlink_to('busybox')
+        (root / 'bin/writer').write_text(self._writer)
+        (root / 'bin/writer').chmod(0o755)
+        with tarfile.open(self.files / 'rootfs.tar', 'w') as archive:
+            archive.add(root, '.')
+        podman = ['podman', '--runtime', 'runc', '--events-backend', 'none']
+        inside = node.space.run
+        inside(*podman, 'import', '--change', 'CMD ["/bin/writer"]',
+               str(self.files / 'rootfs.tar'), IMAGE)
+        self._digest = 'sha256:' + inside(
+            *podman, 'image', 'inspect', '--format', '{{.Id}}', IMAGE).strip()
+        inside(*podman, 'save', '-q', '-o', str(self.files / 'image.tar'),
+               IMAGE)
+        inside(*podman, 'rmi', IMAGE)
+
+    def command(self, node: labs.Node, *words: str
+                ) -> subprocess.CompletedProcess[str]:
+        """Run cinder-tagged-platform on a server."""
+        return subprocess.run(
+            node.space.inside([
+                sys.executable, '-m', 'cinder_tagged.ha.platform.cli',
+                '--config-file', '/mnt/ha.conf', *words]),
+            capture_output=True, text=True, timeout=120,
+            env=labs.environment(), check=False)
+
+    # -- seeing --------------------------------------------------------------
+
+    def status(self, node: labs.Node) -> dict:
+        with contextlib.suppress(OSError, ValueError):
+            return json.loads((
+                node.space.files / node.name / 'app/status.json').read_text())
+        return {}
+
+    def lines(self, name: str) -> list[list[str]]:
+        """What the container wrote outside, split into words."""
+        with contextlib.suppress(OSError):
+            text = (self.acks / name).read_text()
+            return [line.split() for line in text.splitlines()]
+        return []
+
+    def acked(self) -> list[list[str]]:
+        return [words for words in self.lines('acked') if len(words) == 4]
+
+    def runs_on(self, after: float = 0) -> str:
+        """Node of the newest acknowledged stamp after a time."""
+        acked = self.acked()
+        return acked[-1][2] if acked and float(acked[-1][3]) > after else ''
+
+    def node(self, name: str) -> labs.Node:
+        return next(n for n in self.lab.nodes if n.name == name)
+
+    def working(self, after: float = 0, other: str = '') -> labs.Node:
+        """Wait for stamps, of another server than ``other``."""
+        name = labs.wait_for(
+            lambda: (n := self.runs_on(after)) != other and n,
+            f'stamps of another server than {other or "none"}')
+        return self.node(name)
+
+    def steady(self) -> labs.Node:
+        """Wait until stamps come from the holder of the role."""
+        def check() -> labs.Node | None:
+            holder = self.lab.holder()
+            if holder is not None and holder.name == self.runs_on(begin):
+                return holder
+            return None
+        self.lab.settled()
+        begin = self.uptime()
+        node: labs.Node = labs.wait_for(
+            check, 'stamps from the holder of the role')
+        return node
+
+    def stamps(self, node: labs.Node) -> list[list[str]]:
+        text = node.space.run('cat', f'/mnt/{node.name}/data/stamps')
+        return [line.split() for line in text.splitlines()
+                if re.search(r' n\d$', line)]
+
+    def judge(self, node: labs.Node, frozen: str = '') -> list[str]:
+        """Everything that is wrong; nothing should be.
+
+        :param node: where the volume is mounted now
+        :param frozen: server that stood still: its container may show for a
+            moment that it runs again, but must not write
+        """
+        acked = self.acked()
+        stamps = self.stamps(node)
+        found = []
+        numbers = [int(words[0]) for words in stamps]
+        if numbers != list(range(1, len(numbers) + 1)):
+            found.append('stamps are not numbered one after the other')
+        epochs = [int(words[1]) for words in stamps]
+        if epochs != sorted(epochs):
+            found.append('owners interleave on the volume')
+        kept = {tuple(words) for words in stamps}
+        lost = [words for words in acked if tuple(words[:3]) not in kept]
+        if lost:
+            found.append(f'{len(lost)} acknowledged stamps are lost: '
+                         f'{lost[:3]}')
+        alive = sorted((float(w[0]), int(w[1])) for w in self.lines('alive')
+                       if len(w) == 3 and w[2] != frozen)
+        if [e for _, e in alive] != sorted(e for _, e in alive):
+            found.append('two containers ran at the same time')
+        return found
+
+    # -- faults --------------------------------------------------------------
+
+    def die(self, node: labs.Node) -> None:
+        """The server loses power."""
+        self.lab.switch.link(node.space, False)
+        signal_all(node.space, signal.SIGKILL)
+        node.die()
+
+    def uptime(self) -> float:
+        return float(Path('/proc/uptime').read_text().split()[0])
