@@ -10,7 +10,6 @@ system or the like to do the same work, and without them it does less.
 import argparse
 import json
 from pathlib import Path
-import signal
 import statistics
 
 from tests.functional.ha import lab as labs
@@ -33,9 +32,7 @@ def faults(lab: platform.PlatformLab) -> dict:
     return {
         'switch asked for': (ask, lambda node: None),
         'server killed': (lab.die, lambda node: node.boot()),
-        'server frozen': (
-            lambda node: platform.signal_all(node.space, signal.SIGSTOP),
-            lambda node: platform.signal_all(node.space, signal.SIGCONT)),
+        'server frozen': (lab.freeze, lab.thaw),
         'cut from Ceph': (
             lambda node: switch.cut([node.name], ['ceph']),
             lambda node: switch.heal()),
@@ -57,8 +54,7 @@ def run(lab: platform.PlatformLab, name: str) -> float:
     repair(holder)
     labs.wait_for(lambda: lab.status(holder).get('row') == 'standing by',
                   'the server stands by')
-    wrong = lab.judge(lab.steady(),
-                      holder.name if name == 'server frozen' else '')
+    wrong = lab.judge(lab.steady())
     if wrong:
         raise SystemExit(f'{name}: {wrong}')
     return round(back - before, 2)
