@@ -16,11 +16,11 @@ class EventletTest(driver_base.DriverCase):
 
     def test_works_and_sees_an_outage(self):
         self.conf(east={})
-        program = ROOT / 'tests/functional/driver_under_eventlet.py'
         environment = {**os.environ, 'PYTHONPATH': str(ROOT)}
         environment.pop('OS_CINDER_DISABLE_EVENTLET_PATCHING', None)
         child = subprocess.Popen(
-            [sys.executable, '-W', 'ignore', program,
+            [sys.executable, '-W', 'ignore', '-m',
+             'tests.functional.driver_under_eventlet',
              self.directory / 'cinder.conf', 'east'],
             cwd=ROOT, env=environment, text=True, stdout=subprocess.PIPE)
         self.addCleanup(child.wait)

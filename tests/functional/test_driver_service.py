@@ -25,8 +25,8 @@ class ServiceTest(driver_base.DriverCase):
                 '[database]\n'
                 f'connection = sqlite:///{self.directory}/cinder.sqlite\n'))
         child = subprocess.Popen(
-            [sys.executable, '-W', 'ignore',
-             ROOT / 'tests/functional/driver_in_service.py', conf, 'east'],
+            [sys.executable, '-W', 'ignore', '-m',
+             'tests.functional.driver_in_service', conf, 'east'],
             cwd=ROOT, text=True, stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, env={
                 **os.environ, 'PYTHONPATH': str(ROOT),
