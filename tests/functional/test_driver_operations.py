@@ -130,7 +130,8 @@ class OperationsTest(driver_base.DriverCase):
         self.assertEqual(
             {'feature_tags': ['ssd'], 'feature_weight': 1.0,
              'feature_fsid': self.cluster.fsid, 'feature_cluster': 'east',
-             'feature_pool': 'volumes', 'feature_backend': 'east'},
+             'feature_pool': 'volumes', 'feature_backend': 'east',
+             'feature_images': []},
             {key: value for key, value in stats.items()
              if key.startswith('feature_')})
 
