@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """An image and system disks by feature tags; guests boot from them."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -97,11 +96,7 @@ class Servers:
             self.ids[wish.name] = self.stage.json(*words, wish.name)['id']
             self.stage.clock.say(f'  openstack {typed(words)} {wish.name}')
 
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(create, WISHES))
-        for wish in WISHES:
-            self.stage.wait(partial(self._built, wish),
-                            f'server {wish.name} built')
+        self.stage.make(WISHES, create, self._built, 'server')
 
     def _built(self, wish: Wish) -> bool:
         return self._server(wish).status in ('ACTIVE', 'ERROR')

@@ -3,10 +3,14 @@
 
 from collections.abc import Callable
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 import json
 import subprocess
 from typing import Any
+from typing import Protocol
+from typing import TypeVar
 
 from devstack.sandbox.__main__ import Clock
 from devstack.sandbox.process import SandboxError
@@ -15,6 +19,16 @@ from devstack.sandbox.sandbox import Sandbox
 
 _CLIENT_DEADLINE_S = 180
 _DEADLINE_S = 300
+
+
+class Named(Protocol):
+    """What has a name."""
+
+    @property
+    def name(self) -> str: ...
+
+
+Wish = TypeVar('Wish', bound=Named)
 
 
 @dataclass(frozen=True)
@@ -103,6 +117,17 @@ class Stage:
         :raises SandboxError: the deadline passed.
         """
         wait_until(check, _DEADLINE_S, what, interval=0.5)
+
+    def make(self, wishes: Sequence[Wish], create: Callable[[Wish], None],
+             made: Callable[[Wish], object], what: str) -> None:
+        """Create what was wished for, two at once; wait until all is made.
+
+        :raises SandboxError: a wish was not made within the deadline.
+        """
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(create, wishes))
+        for wish in wishes:
+            self.wait(partial(made, wish), f'{what} {wish.name} made')
 
     def clusters_with(self, image: str) -> set[str]:
         """Return the clusters whose pool holds an RBD image."""

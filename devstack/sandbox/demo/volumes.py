@@ -2,9 +2,7 @@
 """Volumes by feature tags, from wish to cluster."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from devstack.sandbox.demo.stage import Row
@@ -94,11 +92,7 @@ class Volumes:
             self.stage.clock.say(f'  openstack volume create --size 1 '
                                  f'{wish.asked} {wish.name}')
 
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(create, WISHES))
-        for wish in WISHES:
-            self.stage.wait(partial(self._finished, wish),
-                            f'volume {wish.name} made')
+        self.stage.make(WISHES, create, self._finished, 'volume')
 
     def _finished(self, wish: Wish) -> bool:
         return self._volume(wish).status in ('available', 'error')
