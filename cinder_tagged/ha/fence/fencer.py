@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Carry a decision out: look, decide, do one step, look again."""
+"""Carry a decision out: look, decide, do what is next, look again."""
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 import contextlib
 from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import replace
+import functools
 
 from oslo_log import log as logging
 
@@ -97,24 +99,30 @@ class Fencer:
         report = Report(order.vg)
         tries: Mapping[str, int] = {}
         record = self.record(order.vg)
+        known: raw.Facts | None = None
         while True:
-            view = self._look(order.vg, record, end, quick=bool(tries))
+            facts = self._look(order.vg, end, bool(tries), known)
+            view = raw.view_of(facts, order.vg, record)
             order = watching.escalate(view, order)
-            step = fencing.next_step(view, order, tries)
-            if isinstance(step, fencing.Finished):
-                self._note(report, start, step, _evidence(view))
-                return self._finish(report, view, order, record, step)
+            steps = fencing.next_steps(view, order, tries)
+            if isinstance(steps[0], fencing.Finished):
+                self._note(report, start, steps[0], _evidence(view))
+                return self._finish(report, view, order, record, steps[0])
             record = self._remember(view, order, record)
-            self._do(report, start, step, end)
-            if tries.get(step.key):
+            self._do_all(report, start, steps, end)
+            if any(tries.get(step.key) for step in steps):
                 self._node.pause()
-            tries = fencing.count(tries, step)
+            tries = fencing.count(tries, *steps)
+            # Locks and leases matter again when the tables are done.
+            cutting = isinstance(
+                steps[0], fencing.DisableQueueing | fencing.Wipe)
+            known = facts if cutting and known is None else None
 
-    def _look(self, vg: str, record: FenceRecord | None,
-              end: float, quick: bool = True) -> VgView:
+    def _look(self, vg: str, end: float, quick: bool,
+              known: raw.Facts | None = None) -> raw.Facts:
         while True:
             try:
-                return raw.view_of(self._node.facts(quick), vg, record)
+                return self._node.facts(quick, known)
             except exceptions.FenceError as error:
                 LOG.error('%s: cannot see its state: %s', vg, error)
                 if self._node.clock() >= end:
@@ -132,23 +140,28 @@ class Fencer:
                           view.vg, error)
         return record
 
-    def _do(self, report: Report, start: float,
-            step: fencing.Step | recovery.RecoveryStep,
-            end: float) -> str:
-        """Do a step; return the error's text, '' when it went well."""
+    def _do_all(self, report: Report, start: float,
+                steps: Sequence[fencing.Step], end: float) -> None:
         left = end - self._node.clock()
         if left <= 0:
             raise exceptions.FenceError(
-                f'{report.vg}: deadline passed before: {step}')
-        said = ''
+                f'{report.vg}: deadline passed before: '
+                + '; '.join(map(str, steps)))
+        answers = self._node.at_once(
+            [functools.partial(self._do, step, left) for step in steps])
+        for step, said in zip(steps, answers, strict=True):
+            self._note(report, start, step, said)
+
+    def _do(self, step: fencing.Step | recovery.RecoveryStep,
+            left: float) -> str:
+        """Do a step; return the error's text, '' when it went well."""
         try:
             self._node.perform(step, left)
         except exceptions.HeldElsewhere:
             raise
         except (exceptions.FenceError, OSError) as error:
-            said = str(error)
-        self._note(report, start, step, said)
-        return said
+            return str(error)
+        return ''
 
     def _note(self, report: Report, start: float, step: object,
               said: str) -> None:
@@ -203,7 +216,9 @@ class Fencer:
         tries: Mapping[str, int] = {}
         taken: frozenset[str] = frozenset()
         while True:
-            view = self._look(vg, record, start + self._run_deadline)
+            view = raw.view_of(
+                self._look(vg, start + self._run_deadline, quick=True),
+                vg, record)
             step = recovery.next_step(view, record, tries, taken)
             if isinstance(step, recovery.Recovered):
                 self._note(report, start, step, _evidence(view))
@@ -211,7 +226,8 @@ class Fencer:
                 report.seconds = report.steps[-1][0]
                 return report, step
             try:
-                self._do(report, start, step, float('inf'))
+                self._note(report, start, step,
+                           self._do(step, float('inf')))
             except exceptions.HeldElsewhere as error:
                 self._note(report, start, step, str(error))
                 if isinstance(step, recovery.Activate):

@@ -1,10 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """This node, as fencing needs it: one port, and its real adapter."""
 
+from collections.abc import Callable
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 import time
 from typing import Protocol
 
+from oslo_log import log as logging
+
+from cinder_tagged.ha.fence import exceptions
 from cinder_tagged.ha.fence.adapters import blocks
+from cinder_tagged.ha.fence.adapters import devicemapper
 from cinder_tagged.ha.fence.adapters import dmsetup
 from cinder_tagged.ha.fence.adapters import holders
 from cinder_tagged.ha.fence.adapters import lvm
@@ -13,11 +20,16 @@ from cinder_tagged.ha.fence.adapters import sanlock
 from cinder_tagged.ha.fence.adapters.multipath import Multipath
 from cinder_tagged.ha.fence.core import fencing
 from cinder_tagged.ha.fence.core import recovery
+from cinder_tagged.ha.fence.core.facts import DmDevice
 from cinder_tagged.ha.fence.core.facts import Facts
 from cinder_tagged.ha.fence.core.facts import Leases
 from cinder_tagged.ha.fence.core.facts import Lockspaces
 from cinder_tagged.ha.fence.core.model import VgView
 
+LOG = logging.getLogger(__name__)
+
+# Tools at work at the same time.
+CROWD = 16
 # Between two looks at something that a daemon does in its own time.
 PAUSE = 0.2
 
@@ -25,7 +37,11 @@ PAUSE = 0.2
 class Node(Protocol):
     """All effects of fencing; FenceError when one does not work."""
 
-    def facts(self, quick: bool = False) -> Facts: ...
+    def facts(
+        self, quick: bool = False, known: Facts | None = None,
+    ) -> Facts: ...
+
+    def at_once(self, works: Sequence[Callable[[], str]]) -> list[str]: ...
 
     def perform(
         self, step: fencing.Step | recovery.RecoveryStep, deadline: float,
@@ -52,17 +68,34 @@ class LocalNode:
         self._recover_deadline = recover_deadline
         self._policy = policy
 
-    def facts(self, quick: bool = False) -> Facts:
+    def facts(
+        self, quick: bool = False, known: Facts | None = None,
+    ) -> Facts:
         """Read the node; ``quick`` spares the lsblk process.
 
+        ``known``: take locks and leases from there, look at devices only.
         A lock daemon that does not answer counts as gone, not as an error:
         the volumes must be cut all the same.
         """
         return Facts(
-            devices=dmsetup.devices(self._deadline),
+            devices=self._devices(),
             blocks=blocks.from_sysfs() if quick
             else blocks.from_lsblk(self._deadline),
-            lockspaces=self._lockspaces(), leases=self._leases())
+            lockspaces=known.lockspaces if known else self._lockspaces(),
+            leases=known.leases if known else self._leases())
+
+    def _devices(self) -> tuple[DmDevice, ...]:
+        try:
+            return devicemapper.devices(self._deadline)
+        except exceptions.ToolFailed as error:
+            LOG.warning('%s; asking dmsetup instead', error)
+            return dmsetup.devices(self._deadline)
+
+    def at_once(self, works: Sequence[Callable[[], str]]) -> list[str]:
+        """Do all, a tool that hangs beside the others; return the answers.
+        """
+        with ThreadPoolExecutor(min(len(works), CROWD)) as crowd:
+            return list(crowd.map(lambda work: work(), works))
 
     def _lockspaces(self) -> Lockspaces:
         return lvmlockd.lockspaces(self._deadline)

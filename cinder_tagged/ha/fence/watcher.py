@@ -87,7 +87,14 @@ class Watcher:
         self._guard('cleaning', self._fencer.clean)
         while not stop.is_set():
             self._guard('a look at the node', self._round)
-            stop.wait(self._interval * (CALM if self._working() else 1))
+            stop.wait(self._rest())
+
+    def _rest(self) -> float:
+        if self._working():
+            return self._interval * CALM
+        return watching.time_left(
+            self._suspicions.values(), self._node.clock(), self._grace,
+            self._interval)
 
     def _working(self) -> bool:
         return any(thread.is_alive() for thread in self._busy.values())

@@ -30,7 +30,7 @@ class LabTestCase(base.BaseTestCase):
     def _tell(self, _error):
         for node in self.lab.nodes:
             self.addDetail(f'console-{node.number}', text_content(
-                node.consoletext_content()[-8000:]))
+                node.console_text()[-8000:]))
 
     def fence(self, *words, check=True):
         """Run the command on node 1; return its JSON."""

@@ -7,6 +7,7 @@ a drop lets the lease go.  It records every wrong that must never happen.
 """
 
 from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 
 from cinder_tagged.ha.fence import exceptions
@@ -93,7 +94,11 @@ class World:
     def pause(self) -> None:
         self.now += 0.2
 
-    def facts(self, quick: bool = False) -> Facts:
+    def at_once(self, works: Sequence[Callable[[], str]]) -> list[str]:
+        return [work() for work in works]
+
+    def facts(self, quick: bool = False,
+              known: Facts | None = None) -> Facts:
         locks = {} if self.locks is None else {'vg': dict(self.locks)}
         return Facts(
             tuple(self.devices.values()), self.blocks,

@@ -1,17 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Run a tool with a deadline that holds even against a stuck kernel."""
 
+from collections.abc import Callable
 from collections.abc import Sequence
 import contextlib
 import os
+import queue
 import signal
 import subprocess
+import threading
+from typing import TypeVar
 
 from oslo_log import log as logging
 
 from cinder_tagged.ha.fence import exceptions
 
 LOG = logging.getLogger(__name__)
+
+T = TypeVar('T')
 
 # Between the polite and the final signal, and before giving up on a child.
 PARTING = 0.5
@@ -52,3 +58,26 @@ def _part(child: subprocess.Popen[str]) -> None:
             return
     LOG.error('process %s (%s) does not die, it waits in the kernel; '
               'going on without it', child.pid, child.args)
+
+
+def within(deadline: float, what: str, work: Callable[[], T]) -> T:
+    """Return what a system call returns, ToolTimeout when it does not.
+
+    A thread that waits in the kernel cannot be ended; it is left behind.
+    """
+    answers: queue.SimpleQueue[tuple[T | None, Exception | None]] = (
+        queue.SimpleQueue())
+
+    def call() -> None:
+        try:
+            answers.put((work(), None))
+        except Exception as error:
+            answers.put((None, error))
+    threading.Thread(target=call, name=what, daemon=True).start()
+    try:
+        result, error = answers.get(timeout=max(deadline, 0.1))
+    except queue.Empty:
+        raise exceptions.ToolTimeout(what, deadline) from None
+    if error:
+        raise error
+    return result  # type: ignore[return-value]

@@ -56,16 +56,26 @@ def parse(info: str, table: str, status: str) -> tuple[DmDevice, ...]:
         if '|' not in line:
             continue  # "No devices found"
         name, uuid, major, minor, opened, attr = _fields(line)
-        lines = tables.get(name, [])
-        found.append(DmDevice(
-            name=name, uuid=uuid, devno=f'{major}:{minor}',
-            opened=int(opened), suspended='s' in attr,
-            inactive_table='I' in attr,
-            targets=tuple(words[2] for words in lines),
-            below=_below(lines),
-            queueing=any('queue_if_no_path' in words for words in lines),
-            paths=_paths(states.get(name, []))))
+        found.append(described(
+            name, uuid, f'{major}:{minor}', int(opened),
+            suspended='s' in attr, inactive='I' in attr,
+            table=tables.get(name, []), status=states.get(name, [])))
     return tuple(found)
+
+
+def described(name: str, uuid: str, devno: str, opened: int,
+              suspended: bool, inactive: bool, table: list[list[str]],
+              status: list[list[str]]) -> DmDevice:
+    """Return a device out of the words of its table and its status.
+
+    Each line is [first sector, sectors, target, parameters...].
+    """
+    return DmDevice(
+        name=name, uuid=uuid, devno=devno, opened=opened,
+        suspended=suspended, inactive_table=inactive,
+        targets=tuple(words[2] for words in table), below=_below(table),
+        queueing=any('queue_if_no_path' in words for words in table),
+        paths=_paths(status))
 
 
 def _fields(line: str) -> list[str]:

@@ -106,12 +106,12 @@ Step = DisableQueueing | Wipe | DropLocks | AwaitRelease | Finished
 _METHODS = tuple(Method)
 
 
-def _still_queueing(view: VgView, tries: Mapping[str, int]) -> Step | None:
-    """A lost map that queues would hold the wipe for ever."""
-    for each in view.maps:
-        if each.lost and each.queueing:
-            return _disable(each, tries)
-    return None
+def _still_queueing(
+    view: VgView, tries: Mapping[str, int],
+) -> tuple[Step, ...]:
+    """Lost maps that queue would hold the wipe for ever."""
+    return tuple(_disable(each, tries) for each in view.maps
+                 if each.lost and each.queueing)
 
 
 def _disable(each: MultipathMap, tries: Mapping[str, int]) -> Step:
@@ -120,38 +120,38 @@ def _disable(each: MultipathMap, tries: Mapping[str, int]) -> Step:
         each.name, each.wwid, _METHODS[min(done, len(_METHODS) - 1)])
 
 
-def _next_wipe(
-    pending: list[Volume], tries: Mapping[str, int],
-) -> Step:
-    """From the top down, and least tried first: a hung one delays none."""
+def _wipes(pending: list[Volume]) -> tuple[Step, ...]:
+    """From the top down: a layer's I/O ends before what carries it goes."""
     tops = [v for v in pending if not layers.above(v, pending)]
-    chosen = min(tops or pending,
-                 key=lambda v: (tries.get(f'wipe:{v.name}', 0), v.name))
-    return Wipe(chosen.name)
+    return tuple(Wipe(v.name) for v in
+                 sorted(tops or pending, key=lambda v: v.name))
 
 
-def next_step(
+def next_steps(
     view: VgView, order: Order, tries: Mapping[str, int],
-) -> Step:
-    """Return the one step that the view calls for."""
+) -> tuple[Step, ...]:
+    """Return the steps that the view calls for, to be done at once.
+
+    They do not touch each other, so one that hangs delays no other.
+    """
     targets = layers.doomed(view, order.scope)
     begun = any(v.isolated for v in targets)
     verdict = assess(view)
     here = view.locks is not None or view.volumes
     if here and verdict.scope is None and not (order.forced or begun):
-        return Finished(Outcome.SOUND, verdict.reason)
+        return (Finished(Outcome.SOUND, verdict.reason),)
     pending = [v for v in targets if not v.isolated]
     queueing = _still_queueing(view, tries)
     if queueing and (pending or view.lease is not None):
         return queueing
     if pending:
-        return _next_wipe(pending, tries)
+        return _wipes(pending)
     wiped = f'{len(targets)} volumes answer with errors'
     if order.scope is Scope.DEAD_PVS:
-        return Finished(Outcome.PARTIAL, wiped)
+        return (Finished(Outcome.PARTIAL, wiped),)
     if not order.drop:
-        return Finished(Outcome.ISOLATED, wiped)
-    return _release(view, wiped)
+        return (Finished(Outcome.ISOLATED, wiped),)
+    return (_release(view, wiped),)
 
 
 def _release(view: VgView, wiped: str) -> Step:
@@ -166,8 +166,6 @@ def _release(view: VgView, wiped: str) -> Step:
     return AwaitRelease(view.vg)
 
 
-def count(tries: Mapping[str, int], step: Step) -> Counter[str]:
-    """Return the tries with one more for this step."""
-    counted = Counter(tries)
-    counted[step.key] += 1
-    return counted
+def count(tries: Mapping[str, int], *steps: Step) -> Counter[str]:
+    """Return the tries with one more for each of these steps."""
+    return Counter(tries) + Counter(step.key for step in steps)

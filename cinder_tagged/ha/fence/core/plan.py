@@ -33,8 +33,9 @@ def plan(view: VgView, order: Order) -> tuple[fencing.Step, ...]:
     steps: list[fencing.Step] = []
     tries: Mapping[str, int] = {}
     while not steps or not isinstance(steps[-1], fencing.Finished):
-        step = fencing.next_step(view, order, tries)
-        tries = fencing.count(tries, step)
-        view = imagine(view, step)
-        steps.append(step)
+        at_once = fencing.next_steps(view, order, tries)
+        tries = fencing.count(tries, *at_once)
+        for step in at_once:
+            view = imagine(view, step)
+        steps += at_once
     return tuple(steps)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """When a watcher turns an observation into an order."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cinder_tagged.ha.fence.core.assess import assess
@@ -46,6 +47,13 @@ def order_for(
     if _settled(view, suspicion.scope):
         return None
     return Order(view.vg, suspicion.scope, reason=assess(view).reason)
+
+
+def time_left(suspicions: Iterable[Suspicion | None], now: float,
+              grace: float, interval: float) -> float:
+    """Return the seconds to the next look: an order must not be late."""
+    ends = [s.since + grace - now for s in suspicions if s]
+    return min([interval, *(left for left in ends if left > 0)])
 
 
 def _settled(view: VgView, scope: Scope) -> bool:
