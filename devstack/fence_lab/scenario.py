@@ -10,6 +10,8 @@ import contextlib
 from dataclasses import asdict
 from dataclasses import dataclass
 from dataclasses import field
+from datetime import datetime
+from datetime import UTC
 import json
 import re
 import time
@@ -31,6 +33,9 @@ WATCH_LOG = '/dev/ttyS0'
 _RESET = re.compile(r'\[\s*(\d+\.\d+)\].*softdog: Initiating system reboot')
 _PATH_LOST = re.compile(
     r'\[\s*(\d+\.\d+)\].*multipath: (\d+:\d+): Failing path (\d+:\d+)')
+_DROPPED = re.compile(
+    r'^(\S+ \S+) \d+ WARNING .* drop the locks of vg in lvmlockd$', re.M)
+_CLEAR = re.compile(r' (\d+) \[\d+\]: s\d+ all pids clear')
 # Two paths to each of two maps.
 PATHS = 4
 
@@ -69,6 +74,7 @@ class Scene:
         self.say = say
         self.cut_at = 0.0
         self._offset = 0.0
+        self._clock = 0.0
 
     def other_device(self) -> None:
         """Attach a network device that is not on the SAN, write to it."""
@@ -116,6 +122,8 @@ class Scene:
 
     def cut(self) -> None:
         self._offset = self.lab.two.uptime() - self.lab.one.uptime()
+        now = self.lab.one.run('date', '+%s.%N')
+        self._clock = float(now.out) - now.uptime
         self.cut_at = self.lab.one.cut_san()
         self.say('both SAN cables of node 1 pulled')
 
@@ -155,15 +163,23 @@ class Scene:
 
     def await_io_end(self, name: str = 'one') -> float | None:
         wait_until(lambda: self.report(name).get('first_error'), 400,
-                   'the end of the I/O', interval=0.5)
+                   'the end of the I/O', interval=2)
         return self.since(self.report(name)['first_error'])
 
     def await_drop(self) -> float | None:
         def gone() -> bool:
             done = self.lab.one.run('lvmlockctl', '-i', check=False)
             return done.code == 0 and f'VG {VG} ' not in done.out
-        wait_until(gone, 400, 'the drop of locks', interval=0.5)
-        return self.since(self.lab.one.uptime())
+        wait_until(gone, 400, 'the drop of locks', interval=2)
+        seen = self.lab.one.uptime()
+        return self.since(min([seen, *self._drops()]))
+
+    def _drops(self) -> list[float]:
+        """Return node 1's uptime at drops, by the watcher and sanlock."""
+        at = [datetime.fromisoformat(stamp).replace(tzinfo=UTC).timestamp()
+              - self._clock for stamp in _DROPPED.findall(self.log())]
+        at += map(float, _CLEAR.findall(self.log()))
+        return [uptime for uptime in at if uptime > self.cut_at]
 
     def peer_takes(self, volume: str, deadline: float = 600) -> float | None:
         """Let node 2 try until it has the lock; return when it had."""
@@ -174,7 +190,7 @@ class Scene:
             if done.code == 0:
                 self.say(f'node 2 has taken {volume}')
                 return self.since(done.uptime - self._offset)
-            time.sleep(1)
+            time.sleep(2)
         raise SandboxError(f'node 2 never got {volume}')
 
     def peer_writes_over(self, volume: str) -> None:

@@ -20,6 +20,7 @@ from cinder_tagged.ha.fence import assembly
 from cinder_tagged.ha.fence import exceptions
 from cinder_tagged.ha.fence import options
 from cinder_tagged.ha.fence import presentation
+from cinder_tagged.ha.fence.adapters import processes
 from cinder_tagged.ha.fence.adapters import settings
 from cinder_tagged.ha.fence.core import timers
 from cinder_tagged.ha.fence.core.model import Order
@@ -67,8 +68,8 @@ class Command:
         """
         order = Order(self.conf.command.vg, drop=False, forced=True,
                       reason='sanlock lost its lease')
-        return self._reported(
-            self.fencer.run(order, self.fence.kill_deadline))
+        left = self.fence.kill_deadline - processes.age()
+        return self._reported(self.fencer.run(order, max(left, 1.0)))
 
     def recover(self) -> int:
         report, end = self.fencer.recover(self.conf.command.vg)

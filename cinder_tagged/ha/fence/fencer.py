@@ -73,9 +73,11 @@ class Fencer:
     def plan(self, order: Order) -> tuple[fencing.Step, ...]:
         return plan(self.view(order.vg), order)
 
-    def run(self, order: Order, deadline: float | None = None) -> Report:
+    def run(self, order: Order, deadline: float | None = None,
+            known: raw.Facts | None = None) -> Report:
         """Fence until the kernel shows it done.
 
+        ``known``: facts read a moment ago; their locks and leases will do.
         Raises Busy when another run keeps the group; FenceError when the
         deadline passes first, saying what is left.
         """
@@ -91,15 +93,15 @@ class Fencer:
                 # As kill command there is no second chance; every step
                 # can be done twice.
                 LOG.error('%s; going on beside it', error)
-            return self._run(order, start, start + limit)
+            return self._run(order, start, start + limit, known)
 
-    def _run(self, order: Order, start: float, end: float) -> Report:
+    def _run(self, order: Order, start: float, end: float,
+             known: raw.Facts | None) -> Report:
         LOG.warning('fencing %s (%s): %s', order.vg, order.scope.value,
                     order.reason or 'asked for')
         report = Report(order.vg)
         tries: Mapping[str, int] = {}
         record = self.record(order.vg)
-        known: raw.Facts | None = None
         while True:
             facts = self._look(order.vg, end, bool(tries), known)
             view = raw.view_of(facts, order.vg, record)
@@ -110,13 +112,14 @@ class Fencer:
                 return self._finish(report, view, order, record, steps[0])
             record = self._remember(view, order, record)
             self._do_all(report, start, steps, end)
-            if any(tries.get(step.key) for step in steps):
+            again = any(tries.get(step.key) for step in steps)
+            if again:
                 self._node.pause()
             tries = fencing.count(tries, *steps)
-            # Locks and leases matter again when the tables are done.
+            # While tables change as they should, locks and leases do not.
             cutting = isinstance(
                 steps[0], fencing.DisableQueueing | fencing.Wipe)
-            known = facts if cutting and known is None else None
+            known = facts if cutting and not again else None
 
     def _look(self, vg: str, end: float, quick: bool,
               known: raw.Facts | None = None) -> raw.Facts:

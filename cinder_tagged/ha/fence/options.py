@@ -24,8 +24,9 @@ OPTS = [
         'run_deadline', default=20.0, min=1,
         help='Seconds that one fencing run may take, all steps together.'),
     cfg.FloatOpt(
-        'kill_deadline', default=25.0, min=1,
-        help='The same as run_deadline when run as lvmlockctl_kill_command. '
+        'kill_deadline', default=30.0, min=1,
+        help='The same as run_deadline when run as lvmlockctl_kill_command, '
+             'counted from the start of the process. '
              'Keep it below the grace that sanlock leaves: 40 s with a '
              'watchdog of 60 s, 15 s with one of 30 s.'),
     cfg.FloatOpt(

@@ -48,7 +48,9 @@ class Watcher:
 
     def poll(self) -> tuple[Order, ...]:
         """Look once; return the orders that are due now."""
-        facts = self._node.facts(quick=True)
+        return self._orders(self._node.facts(quick=True))
+
+    def _orders(self, facts: raw.Facts) -> tuple[Order, ...]:
         now = self._node.clock()
         due = []
         for vg in self._groups or raw.groups(facts):
@@ -100,8 +102,10 @@ class Watcher:
         return any(thread.is_alive() for thread in self._busy.values())
 
     def _round(self) -> None:
-        for order in self.poll():
-            self._start(order.vg, lambda o=order: self._fencer.run(o))
+        facts = self._node.facts(quick=True)
+        for order in self._orders(facts):
+            self._start(order.vg, lambda o=order: self._fencer.run(
+                o, known=facts))
         for vg in self.recoverable():
             self._sound_since.pop(vg, None)
             self._start(vg, lambda v=vg: self._fencer.recover(v))

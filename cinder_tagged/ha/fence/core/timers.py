@@ -24,7 +24,7 @@ class Timers:
     replacement: float | None = None
     grace: float = 5.0
     run: float = 20.0
-    kill: float = 25.0
+    kill: float = 30.0
     queueing_retries: str = ''
 
 
