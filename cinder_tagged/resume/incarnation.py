@@ -2,6 +2,7 @@
 """This process in the journal: its record, its sign of life, its end."""
 
 from collections.abc import Callable
+from collections.abc import Sequence
 import os
 import socket
 import threading
@@ -13,8 +14,10 @@ from oslo_config import cfg
 from oslo_log import log as logging
 
 from cinder_tagged.ceph import connection as ceph_connection
+from cinder_tagged.resume import bus
 from cinder_tagged.resume import database
 from cinder_tagged.resume import ledger
+from cinder_tagged.resume.core import health
 from cinder_tagged.resume.journal import Fenced
 from cinder_tagged.resume.journal import Incarnation
 from cinder_tagged.resume.journal import Journal
@@ -37,14 +40,13 @@ def end_process(why: str) -> None:
 class Life:
     """One start of a service process, on record in the journal.
 
-    :param seen: tells since when this process's cluster does not answer it
-        (None while it does), and when it answered last
+    :param watches: tell how this process sees what it depends on, beside
+        the database and the message bus
     """
 
     def __init__(self, journal: Journal, kind: str, host: str,
                  queue: str | None,
-                 seen: Callable[[], tuple[float | None, float | None]]
-                 = lambda: (None, None)):
+                 watches: Sequence[Callable[[], health.Seen]] = ()):
         self.journal = journal
         self.kind = kind
         self.host = host
@@ -52,7 +54,10 @@ class Life:
         self.id = str(uuid.uuid4())
         self.sick_at: float | None = None
         self.was_sound = False
-        self._seen = seen
+        self._bus = bus.BusWatch(CONF.resume.bus_deadline)
+        self._watches = [*watches]
+        if CONF.resume.bus_deadline:
+            self._watches.append(self._bus.seen)
         self._clients: dict[str, list[str]] = {}
         self._lock = threading.Lock()
 
@@ -75,8 +80,12 @@ class Life:
                 LOG.warning('Fenced the former %s of %s (process %s on %s, '
                             'last seen %.1f s ago): %s.', old.kind, old.host,
                             old.pid, old.node, now - old.seen_at, why)
+        self._bus.start()
         threading.Thread(target=self._beat, daemon=True,
                          name='resume-beat').start()
+
+    def _seen(self) -> health.Seen:
+        return health.worst(watch() for watch in self._watches)
 
     def _beat(self) -> None:
         while True:
@@ -106,9 +115,9 @@ class Life:
                 and i.seen_at > fresh]
 
     def sound_peers(self) -> list[Incarnation]:
-        """Return live services of this queue that reach the cluster.
+        """Return live services of this queue that miss nothing.
 
-        Those count that have reached it since this one has not.
+        Those count that have had an answer from all since this one has not.
         """
         return [i for i in self.peers() if i.sick_at is None
                 and (i.sound_at or 0) > (self.sick_at or 0)]

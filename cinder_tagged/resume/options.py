@@ -46,6 +46,13 @@ OPTS = [
              'work), so set this well above heartbeat and above the pauses '
              'of services and database. The clocks of all services must '
              'agree to a fraction of it.'),
+    cfg.FloatOpt(
+        'bus_deadline', default=15.0, min=0.0,
+        help='Seconds without a confirmation from the message bus after '
+             'which a service is cut off from it. If the bus has confirmed '
+             'something to a service of the same kind and queue since, the '
+             'one that is cut off fences itself, and others do its work. '
+             '0: the bus is not watched.'),
     cfg.IntOpt(
         'concurrency', default=4, min=1, max=64,
         help='How many requests left behind one service carries out at the '

@@ -102,7 +102,7 @@ class Resumer:
         journal.forget(gone)
 
     def _step_aside(self) -> None:
-        """End if the cluster answers others, but not this process any more.
+        """End if cluster and bus answer others, but this process no more.
 
         One that never reached it has nothing in flight: it stays, and leaves
         messages to others.
@@ -112,8 +112,9 @@ class Resumer:
             return
         peers = life.sound_peers()
         if peers:
-            life.journal.fence(life.id, 'its cluster answers '
-                               f'{peers[0].host}, but not this service')
+            life.journal.fence(
+                life.id, 'its cluster or the message bus answers '
+                f'{peers[0].host}, but not this service')
 
     def look(self) -> None:
         """Take what can be taken, up to the number of free hands."""

@@ -14,6 +14,7 @@ from cinder_tagged.resume import database
 from cinder_tagged.resume import ledger
 from cinder_tagged.resume import secrets
 from cinder_tagged.resume import work
+from cinder_tagged.resume.core import health
 from cinder_tagged.resume.core.decide import State
 from cinder_tagged.resume.core.operations import OPERATIONS
 from cinder_tagged.resume.incarnation import Life
@@ -49,7 +50,8 @@ class VolumeManager(manager.VolumeManager):
         secrets.check()
         self._life = Life(database.open_journal(), 'cinder-volume',
                           self.host, self.service_topic_queue,
-                          self.cluster_seen)
+                          [self.cluster_seen] if hasattr(
+                              self.driver, 'cluster_seen') else [])
         # On record before the driver connects: each client of a cluster is
         # written down before it is used.
         self.life.begin()
@@ -65,7 +67,7 @@ class VolumeManager(manager.VolumeManager):
         by a peer; a request must not fail for that.
         """
         until = time.monotonic() + _HOLD_S
-        while time.monotonic() < until and self.cluster_seen()[0]:
+        while time.monotonic() < until and self.cluster_seen().away_since:
             if all(p.sick_at for p in self.life.peers()):
                 return
             time.sleep(0.2)
@@ -76,15 +78,15 @@ class VolumeManager(manager.VolumeManager):
         # a zombie, or one that alone lost the cluster, keeps silent.
         if self._life is not None:
             self._life.confirm()
-            if self.cluster_seen()[0] and any(
+            if self.cluster_seen().away_since and any(
                     p.sick_at is None for p in self._life.peers()):
                 return
         super()._publish_service_capabilities(context)
 
-    def cluster_seen(self) -> tuple[float | None, float | None]:
+    def cluster_seen(self) -> health.Seen:
         """Tell since when the cluster is away, and when it last answered."""
         seen = getattr(self.driver, 'cluster_seen', None)
-        return seen() if seen is not None else (None, None)
+        return health.Seen(*(seen() if seen is not None else (None, None)))
 
     def init_host_with_rpc(self) -> None:
         super().init_host_with_rpc()
@@ -158,7 +160,7 @@ class VolumeManager(manager.VolumeManager):
                 and self._life.journal.offer(method, resource_id,
                                              context.request_id)):
             LOG.warning('%s of %s is left to another service: %s', method,
-                        resource_id, 'this one does not reach the cluster')
+                        resource_id, 'this one misses its cluster or the bus')
             return None
         return claims.run(self._life, method, resource_id,
                           context.request_id, self.state, run, self._settle)

@@ -45,7 +45,8 @@ JOURNAL = {
         'cinder_tagged.resume.scheduler_manager.SchedulerManager',
 }
 # Quick to notice: the machine is busy, but its database is near.
-_JOURNAL_TIMES = {'dead_after': 6, 'poll': 0.5, 'lost_after': 8}
+_JOURNAL_TIMES = {'dead_after': 6, 'poll': 0.5, 'lost_after': 8,
+                  'bus_deadline': 8}
 VOLUME_CLUSTER = 'sandbox-cluster'
 TAGGED_DRIVER = 'cinder_tagged.volume.driver.TaggedRBDDriver'
 STOCK_DRIVER = 'cinder.volume.drivers.rbd.RBDDriver'
@@ -273,7 +274,7 @@ class CinderVolume(CinderDaemons):
                                              'cinder-volume')}
         else:
             self.nodes = {
-                f'{HOST}-{n}': self._daemon(
+                f'{HOST}-n{n}': self._daemon(
                     'cinder-volume', f'cinder-volume-{n}',
                     layout.state / 'cinder' / f'volume-{n}.conf',
                     self._group(n))

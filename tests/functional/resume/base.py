@@ -91,6 +91,12 @@ class ResumeTestCase(oslo_base.BaseTestCase):
             database='cinder')
         return bool(rows) and all(cut for (cut,) in rows)
 
+    def reasons(self, host: str) -> set[str]:
+        """Return why the services of a node were declared dead."""
+        return {why for (why,) in self.sandbox.database.execute(
+            'SELECT why FROM cinder_tagged_incarnations WHERE host LIKE %s',
+            f'{host}@%', database='cinder')}
+
     def start(self, host: str) -> None:
         """Start a node again and wait until it serves."""
         self.cinder_volume.nodes[host].start()

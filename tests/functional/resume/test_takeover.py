@@ -7,25 +7,35 @@ every fault ten times, at random moments.
 
 import os
 import random
+import shlex
+import sys
 import time
 
+import ddt
+
+from devstack.sandbox import cinder
+from tests.functional.ha import lab
 from tests.functional.resume import base
 
 FULL = bool(os.environ.get('CINDER_TAGGED_FULL'))
+#: What the HA agent's command gives as its reason.
+_HOOK_SAYS = 'the HA agents miss the node'
+FAULTS = ('kill', 'freeze', 'cut_from_ceph', 'cut_from_bus')
+_TIMES = 10
 #: Under load between two faults, seconds.
 _LOAD_S = 5
 
 
+@ddt.ddt
 class TestTakeover(base.ResumeTestCase):
-    """Three nodes."""
+    """Three nodes; without FULL all faults in one stack, once each."""
 
-    faults = (('kill', 'freeze', 'cut_from_ceph', 'cut_from_bus') * 10 if FULL
-              else ('kill', 'freeze'))
-
-    def test_a_node_that_fails_costs_no_request(self):
+    @ddt.named_data(*[[fault, *[fault] * _TIMES] for fault in FAULTS] if FULL
+                    else [['each', *FAULTS, 'die']])
+    def test_a_node_that_fails_costs_no_request(self, *faults):
         dice = random.SystemRandom()
         with self.stream() as stream:
-            for number, fault in enumerate(self.faults):
+            for number, fault in enumerate(faults):
                 hosts = list(self.cinder_volume.nodes)
                 time.sleep(_LOAD_S * dice.uniform(0.5, 1.5))
                 self.busy(stream)
@@ -45,6 +55,24 @@ class TestTakeover(base.ResumeTestCase):
         self.cinder_volume.nodes[host].resume()
         self.start(host)
 
+    def die(self, host):
+        """The machine and its HA agent: a peer's hook says so."""
+        hook = shlex.join([
+            sys.executable, '-m', 'cinder_tagged.resume.cli',
+            '--config-file', str(self.sandbox.layout.state
+                                 / 'cinder' / 'cinder.conf'),
+            'takeover', '--host', f'{cinder.HOST}-{{node}}',
+            '--why', _HOOK_SAYS, '--wait', '30'])
+        with lab.Lab(count=3, role_options=f'on_peer_death = {hook}\n') as ha:
+            node = next(n for n in ha.nodes if host.endswith(n.name))
+            node.die()
+            self.cinder_volume.nodes[host].kill()
+            self.wait_until(lambda: self.fenced(host), f'{host} fenced')
+            events = [event for n in ha.nodes if n is not node
+                      for event in n.history()]
+        self.assertIn(_HOOK_SAYS, self.reasons(host), events)
+        self.start(host)
+
     def cut_from_ceph(self, host):
         ports = [port for cluster in self.sandbox.clusters.values()
                  for port in base.ceph_ports(cluster)]
@@ -56,7 +84,8 @@ class TestTakeover(base.ResumeTestCase):
     def cut_from_bus(self, host):
         with self.cinder_volume.cut_off(host,
                                         [self.sandbox.layout.port('bus')]):
-            time.sleep(2 * _LOAD_S)
+            self.wait_until(lambda: self.fenced(host), f'{host} fenced')
+            time.sleep(_LOAD_S)
         self.start(host)
 
 
