@@ -40,6 +40,7 @@ class BusWatch:
                  clock: Callable[[], float] = time.time):
         self._limit = limit
         self._clock = clock
+        self._asked_at: float | None = None
         self._confirmed_at: float | None = None
 
     def start(self) -> None:
@@ -50,21 +51,29 @@ class BusWatch:
 
     def seen(self) -> Seen:
         """Tell since when the bus is away, and when it answered last."""
-        last = self._confirmed_at
-        if last is None or self._clock() - last <= self._limit:
-            return Seen(None, last)
-        return Seen(last + self._limit, last)
+        asked = self._asked_at
+        if asked is None or self._clock() - asked <= self._limit:
+            return Seen(None, self._confirmed_at)
+        return Seen(asked + self._limit, self._confirmed_at)
 
-    def confirmed(self) -> None:
-        """Note that the bus has answered just now."""
+    def ask(self, send: Callable[[], object]) -> None:
+        """Have a message sent, which may hang or fail.
+
+        Time without a question does not count: a process that was stopped
+        for a while has not lost the bus.
+        """
+        if self._asked_at is None:
+            self._asked_at = self._clock()
+        send()
         self._confirmed_at = self._clock()
+        self._asked_at = None
 
     def _loop(self) -> None:
         client = rpc.get_client(oslo_messaging.Target(topic=TOPIC))
+        context = cinder_context.get_admin_context()
         while True:
             try:
-                client.cast(cinder_context.get_admin_context(), 'probe')
-                self.confirmed()
+                self.ask(lambda: client.cast(context, 'probe'))
             except Exception as error:
                 LOG.warning('The message bus does not answer: %s', error)
             time.sleep(self._limit / _PROBES)

@@ -40,12 +40,14 @@ def unfinished(operation: Operation, resource_id: str) -> Any | None:
 
 def run(life: Life, method: str, resource_id: str, request_id: str,
         state: State, work: Callable[[], Any],
-        settle: Callable[[int, Any | None], None]) -> Any:
+        settle: Callable[[int, Any | None], None],
+        learnt: dict[str, Any] | None = None) -> Any:
     """Claim, work, settle.
 
     :param state: what the entry becomes while this service works on it
     :param settle: told the entry's id, and the resource where the work is
         not over yet (None otherwise)
+    :param learnt: what whoever does it again must know of this message
     """
     operation = OPERATIONS[method]
     entry, known = life.journal.claim(method, resource_id, request_id,
@@ -60,6 +62,8 @@ def run(life: Life, method: str, resource_id: str, request_id: str,
     if entry is None:
         return work()
     try:
+        if learnt:
+            life.journal.learn(entry, life.id, learnt)
         with ledger.entry(entry):
             return work()
     finally:

@@ -59,14 +59,18 @@ def _of_host(incarnation: Incarnation, host: str) -> bool:
 
 
 def _takeover(journal: Journal, arguments: argparse.Namespace) -> int:
-    dead = [i for i in journal.incarnations() if i.cut_at is None
-            and arguments.kind in (None, i.kind)
-            and (i.node == arguments.node if arguments.node
-                 else _of_host(i, arguments.host))]
-    if not dead:
-        print('no service on record there is alive; see '
+    there = [i for i in journal.incarnations()
+             if arguments.kind in (None, i.kind)
+             and (i.node == arguments.node if arguments.node
+                  else _of_host(i, arguments.host))]
+    if not there:
+        print('no service is on record there; see '
               '"cinder-tagged-resume status"', file=sys.stderr)
         return 1
+    dead = [i for i in there if i.cut_at is None]
+    if not dead:
+        print('all services on record there were cut off before')
+        return 0
     for incarnation in dead:
         if journal.fence(incarnation.id, arguments.why):
             print(f'fenced {incarnation.kind} of {incarnation.host} '

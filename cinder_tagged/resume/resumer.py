@@ -178,6 +178,7 @@ class Resumer:
                 if decision.verdict is Verdict.FINISH:
                     work.finish_upload(resource)
                     self._count(entry, 'resumed')
+                work.settle_carried(entry, resource)
                 LOG.info('%s of %s has ended: %s.', entry.method,
                          entry.resource_id, decision.reason)
                 self._life.journal.close(entry.id, self._life.id)

@@ -54,7 +54,7 @@ class SchedulerManager(manager.SchedulerManager):
     def redo(self, entry: Entry, resource: Any) -> None:
         """Schedule it again, or leave it to the queue it was sent to."""
         volume = getattr(resource, 'volume', resource)
-        if volume.host:
+        if volume.host and entry.method != 'retype':
             # Chosen before: the cast may have been lost, the choice stands.
             self.life.journal.put_back(entry.id, self.life.id,
                                         _queue(volume), at_once=True)

@@ -111,6 +111,7 @@ class VolumeManager(manager.VolumeManager):
         if entry.owner is not None:
             work.clear_leftovers(operation, resource, self.driver)
         work.reset(operation, resource)
+        arguments['learnt'] = entry.message.get('learnt') or {}
         if operation.resource in arguments:
             arguments[operation.resource] = resource
         resource._context = ctxt.elevated()
@@ -143,6 +144,14 @@ class VolumeManager(manager.VolumeManager):
                               arguments['new_size'],
                               arguments['reservations'])
 
+    def _redo_retype(self, method: str, ctxt: Any,
+                     arguments: dict[str, Any]) -> None:
+        learnt = dict(arguments['learnt'])
+        if learnt:
+            super().retype(ctxt, arguments['volume'], *learnt.pop('args'),
+                           **learnt)
+        # No service had begun: it is settled as one to schedule again.
+
     def _settle(self, entry: int, unfinished: Any | None) -> None:
         if unfinished is not None:
             # Cinder sends it to another backend, by way of the scheduler.
@@ -153,7 +162,8 @@ class VolumeManager(manager.VolumeManager):
     # -- messages -------------------------------------------------------------
 
     def _claimed(self, context: cinder_context.RequestContext, method: str,
-                 resource_id: str, run: Callable[[], Any]) -> Any:
+                 resource_id: str, run: Callable[[], Any],
+                 learnt: dict[str, Any] | None = None) -> Any:
         if self._life is None or ledger.current() is not None:
             return run()  # part of a larger piece of work, or before the start
         if (self._life.sick_at and self._life.sound_peers()
@@ -163,7 +173,8 @@ class VolumeManager(manager.VolumeManager):
                         resource_id, 'this one misses its cluster or the bus')
             return None
         return claims.run(self._life, method, resource_id,
-                          context.request_id, self.state, run, self._settle)
+                          context.request_id, self.state, run, self._settle,
+                          learnt)
 
     def create_volume(self, context: cinder_context.RequestContext,
                       volume: objects.Volume, *args: Any,
@@ -217,6 +228,8 @@ class VolumeManager(manager.VolumeManager):
     def retype(self, context: cinder_context.RequestContext,
                volume: objects.Volume, *args: Any, **kwargs: Any) -> Any:
         parent = super()
+        # The destination: a move that is half done goes on to the same one.
         return self._claimed(
             context, 'retype', volume.id,
-            lambda: parent.retype(context, volume, *args, **kwargs))
+            lambda: parent.retype(context, volume, *args, **kwargs),
+            learnt={'args': args, **kwargs})

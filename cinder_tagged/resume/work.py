@@ -95,6 +95,34 @@ def reset(operation: Operation, resource: Any) -> None:
         resource.save()
 
 
+def settle_carried(entry: Entry, resource: Any) -> None:
+    """End the quota reservations of a request that has come to its end.
+
+    The API makes them, and the service ends them after its last change of
+    the record. Those that were ended before are passed over.
+    """
+    if entry.method not in ('extend_volume', 'retype'):
+        return
+    arguments = arguments_of(entry, context_of(entry))
+    if entry.method == 'extend_volume':
+        reached = resource is None or resource.size >= arguments['new_size']
+    else:
+        wanted = arguments['request_spec'].get('volume_type')['id']
+        reached = resource is None or resource.volume_type_id == wanted
+    end = QUOTAS.commit if reached else QUOTAS.rollback
+    for reservations in _carried(arguments):
+        end(cinder_context.get_admin_context(), reservations,
+            project_id=entry.message['context'].get('project_id'))
+
+
+def _carried(arguments: dict[str, Any]) -> list[list[str]]:
+    """Return the quota reservations that a request brings along."""
+    spec = arguments.get('request_spec') or {}
+    return [found for found in (arguments.get('reservations'),
+                                spec.get('quota_reservations'),
+                                spec.get('old_reservations')) if found]
+
+
 def finish_upload(volume: Any) -> None:
     """Put a volume back whose data the image service has."""
     volume.status = 'in-use' if volume.volume_attachment else 'available'
@@ -114,14 +142,8 @@ def give_up(entry: Entry, resource: Any, why: str) -> None:
         resource.status = resource.previous_status or 'available'
         resource.migration_status = None
         resource.save()
-    arguments = arguments_of(entry, ctxt)
-    spec = arguments.get('request_spec') or {}
-    for reservations in (arguments.get('reservations'),
-                         spec.get('quota_reservations'),
-                         spec.get('old_reservations')):
-        if reservations:
-            QUOTAS.rollback(admin, reservations,
-                            project_id=resource.project_id)
+    for reservations in _carried(arguments_of(entry, ctxt)):
+        QUOTAS.rollback(admin, reservations, project_id=resource.project_id)
     message_api.API().create(
         ctxt, _ACTIONS.get(entry.method,
                            message_field.Action.SCHEDULE_ALLOCATE_VOLUME),

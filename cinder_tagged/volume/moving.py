@@ -6,6 +6,7 @@ then it is deleted. Whatever happens before leaves it as it was.
 """
 
 import logging
+import time
 from typing import Any
 
 from cinder import exception
@@ -64,7 +65,7 @@ class Moves:
             job = self._job(volume, source, place)
             if job is None:
                 return self._was_moved(volume, place)
-            record = launcher.copy(job, report=self._report(volume))
+            record = self._copy(volume, job)
             self._check(volume, job, record)
         except errors.LeaseHeld as exc:
             raise self._failed(volume, 'it is being moved already') from exc
@@ -73,6 +74,22 @@ class Moves:
             raise self._failed(volume, str(exc)) from exc
         self._delete_source(volume, place)
         return True
+
+    def _copy(self, volume: Any, job: spec.Job) -> Record:
+        """Copy; wait for the lease of a mover that died.
+
+        Cinder has one service at a time work on a volume.
+
+        :raises LeaseHeld: the other one lives
+        """
+        until = time.monotonic() + 2 * job.lease_s
+        while True:
+            try:
+                return launcher.copy(job, report=self._report(volume))
+            except errors.LeaseHeld:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(1)
 
     def _destination(self, volume: Any,
                      host: dict[str, Any]) -> spec.Place | None:

@@ -44,8 +44,8 @@ JOURNAL = {
     'scheduler_manager':
         'cinder_tagged.resume.scheduler_manager.SchedulerManager',
 }
-# Quick to notice: the machine is busy, but its database is near.
-_JOURNAL_TIMES = {'dead_after': 6, 'poll': 0.5, 'lost_after': 8,
+# Quicker than usual; dead_after leaves the HA agent time to say so first.
+_JOURNAL_TIMES = {'dead_after': 10, 'poll': 0.5, 'lost_after': 8,
                   'bus_deadline': 8}
 VOLUME_CLUSTER = 'sandbox-cluster'
 TAGGED_DRIVER = 'cinder_tagged.volume.driver.TaggedRBDDriver'

@@ -39,7 +39,7 @@ class Entry:
     """One cast.
 
     :param message: its context and arguments as they travel on the bus,
-        without the token
+        without the token; ``learnt`` is what a scheduler added to them
     :param queue: volume service queue (``host@backend`` or the cluster's)
         that works on it, once known
     """
@@ -165,6 +165,18 @@ class Journal:
                     ENTRIES.c.id == row.id, ENTRIES.c.state == row.state)
                 .values(**values)).rowcount
             return (row.id if taken else None), True
+
+    def learn(self, entry_id: int, owner: str,
+              learnt: dict[str, Any]) -> None:
+        """Keep what only the message of a later service said."""
+        mine = sa.and_(ENTRIES.c.id == entry_id, ENTRIES.c.owner == owner)
+        with self._engine.begin() as connection:
+            row = connection.execute(
+                sa.select(ENTRIES.c.message).where(mine)).first()
+            if row is not None:
+                connection.execute(ENTRIES.update().where(mine).values(
+                    message=json.dumps({**json.loads(row.message),
+                                        'learnt': learnt})))
 
     def hand_on(self, entry_id: int, owner: str, queue: str | None) -> None:
         """Note that a scheduler has sent its entry to a volume service."""
