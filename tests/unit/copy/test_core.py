@@ -115,6 +115,26 @@ class ZerosTest(base.BaseTestCase):
             end = stop
         self.assertEqual(data, bytes(rebuilt))
 
+    @_PATIENT
+    @given(st.lists(st.tuples(st.booleans(), st.integers(1, 9)), max_size=8),
+           st.integers(0, GRAIN - 1), st.integers(1, 5 * GRAIN))
+    def test_every_long_gap_is_left_out(self, pieces, tail, gap):
+        dense = [full for full, count in pieces for _grain in range(count)]
+        data = b''.join((b'\0' * (GRAIN - 1) + b'\1') if full
+                        else bytes(GRAIN) for full in dense) + bytes(tail)
+        kept = set()
+        for start, end in zeros.data_runs(data, gap):
+            self.assertEqual((0, 0), (start % GRAIN, end % GRAIN))
+            kept |= set(range(start // GRAIN, end // GRAIN))
+        position = 0
+        for full, group in itertools.groupby(dense):
+            grains = range(position, position + len(list(group)))
+            position = grains.stop
+            long = (len(grains) * GRAIN >= gap or not grains.start
+                    or position == len(dense))
+            self.assertEqual(full or not long, set(grains) <= kept)
+            self.assertEqual(not full and long, not set(grains) & kept)
+
 
 def _record(state=State.READY, target='seed-i', **values):
     values = {'size': 10, 'stored': 5, 'image_id': 'a1', 'snap_id': 4,

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The pure side: wishes, addresses, runs of data."""
 
-import itertools
 
 import ddt
 import hypothesis
@@ -9,7 +8,6 @@ from hypothesis import strategies as st
 from oslotest import base
 
 from cinder_tagged import exceptions
-from glance_store_ext import extents
 from glance_store_ext import leftovers
 from glance_store_ext import locations
 from glance_store_ext import wish
@@ -78,42 +76,6 @@ class LocationsTest(base.BaseTestCase):
               'rbd://a/b//d', 'rbd://a/b/c/d/e')
     def test_read_fails(self, uri):
         self.assertRaises(locations.LocationError, locations.read, uri)
-
-
-@ddt.ddt
-class ExtentsTest(base.BaseTestCase):
-
-    @hypothesis.settings(deadline=None)
-    @hypothesis.given(st.lists(st.tuples(
-        st.integers(1, 20), st.booleans()), max_size=8),
-        st.integers(0, 70_000))
-    def test_what_is_left_out_is_zero(self, pieces, tail):
-        chunk = b''.join((b'\x01' if data else b'\0') * count * 32 * 1024
-                         for count, data in pieces) + b'\0' * tail
-        rebuilt = bytearray(len(chunk))
-        runs = extents.data_runs(chunk)
-        for begin, end in runs:
-            rebuilt[begin:end] = chunk[begin:end]
-        self.assertEqual(chunk, bytes(rebuilt))
-        for (_b, end), (begin, _e) in itertools.pairwise(runs):
-            self.assertGreaterEqual(begin - end, extents.HOLE)
-
-    def test_only_long_runs_are_left_out(self):
-        data = b'\x01' * extents.GRAIN
-        short = bytes(extents.HOLE - extents.GRAIN)
-        self.assertEqual(
-            [(0, len(data + short + data))],
-            extents.data_runs(data + short + data))
-        long = bytes(extents.HOLE)
-        self.assertEqual(2, len(extents.data_runs(data + long + data)))
-
-    @ddt.data(0, 1, extents.GRAIN, 4 * 1024 ** 2, 20 * 1024 ** 2 + 1)
-    def test_zeros_alone_are_never_written(self, size):
-        self.assertEqual([], extents.data_runs(bytes(size)))
-
-    @ddt.data(1, 5, extents.GRAIN + 1, 4 * 1024 ** 2)
-    def test_data_alone_is_written_in_one(self, size):
-        self.assertEqual([(0, size)], extents.data_runs(b'\x07' * size))
 
 
 @ddt.ddt
