@@ -40,7 +40,8 @@ STORE_OPTS = [
         'tagged_in_flight', default=8, min=1, max=64,
         help='How many reads or writes of 4 MiB one transfer has under way '
              'at the same time. A transfer takes about twice that much '
-             'memory.'),
+             'memory, an upload up to four times, for the moment in which '
+             'Cinder makes its volume.'),
     cfg.IntOpt(
         'tagged_ceph_timeout', default=60, min=1,
         help='Seconds after which a call to a Ceph cluster that does not '

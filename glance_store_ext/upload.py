@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent import futures
 import dataclasses
 import itertools
+import time
 from typing import Any
 
 from oslo_log import log as logging
@@ -22,6 +23,10 @@ from glance_store_ext import wish
 from glance_store_ext import writing
 
 LOG = logging.getLogger(__name__)
+
+#: How much more than what may be in flight may wait in memory while Cinder
+#: makes the volume.
+_AHEAD = 4
 
 
 class SizeMismatch(Exception):
@@ -84,6 +89,7 @@ class Upload:
     def _run(self, source: Any, feature: str | None,
              digests: digests_mod.Digests) -> tuple[locations.Place, int]:
         target = self._target
+        began = time.monotonic()
         chunks = self._checked(writing.chunks(source), digests)
         with futures.ThreadPoolExecutor(1) as pool:
             making = pool.submit(self._make_volume, feature)
@@ -92,9 +98,10 @@ class Upload:
             ahead = []
             for chunk in chunks:
                 ahead.append(chunk)
-                if making.done() or len(ahead) > 2 * target.in_flight:
+                if making.done() or len(ahead) >= _AHEAD * target.in_flight:
                     break
             volume = making.result()
+        made = time.monotonic()
         name = target.names[0] % volume.id
         with target.clusters.image(volume.fsid, volume.pool, name) as image:
             length, written = self._transfer(
@@ -102,6 +109,7 @@ class Upload:
             digests.finish()
             if image.size() > length:
                 image.resize(length)
+        copied = time.monotonic()
         target.volumes.release(volume)
         if wish.volume_gib(length) > volume.size_gib:
             target.volumes.extend(volume.id, wish.volume_gib(length))
@@ -112,8 +120,10 @@ class Upload:
                                                     self._image_id)
         place = locations.Place(volume.fsid, volume.pool, name,
                                 target.names[1] % self._snapshot_id)
-        LOG.info('Image %s: %s bytes, %s of them written, at %s',
-                 self._image_id, length, written, place.uri)
+        LOG.info('Image %s: %s bytes, %s of them written, at %s; volume '
+                 '%.1f s, data %.1f s, snapshot %.1f s', self._image_id,
+                 length, written, place.uri, made - began, copied - made,
+                 time.monotonic() - copied)
         return place, length
 
     def _make_volume(self, feature: str | None) -> volumes_mod.Volume:

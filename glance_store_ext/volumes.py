@@ -22,7 +22,10 @@ LOG = logging.getLogger(__name__)
 MICROVERSION = '3.44'
 #: Metadata of a volume that holds an image.
 IMAGE_KEY = 'glance_image_id'
-_POLL_S = (0.05, 0.5)
+#: First and longest pause between looks at a change of state, and how fast
+#: pauses grow: an upload waits for two changes of some 0.3 s each.
+_POLL_S = (0.1, 0.5)
+_POLL_GROWTH = 1.15
 
 
 class CinderError(Exception):
@@ -186,6 +189,7 @@ class Volumes:
         deadline = self._clock() + self._timeout
         pause, longest = _POLL_S
         while True:
+            self._sleep(pause)
             thing = get(ident)
             if thing.status in wanted:
                 return thing
@@ -197,8 +201,7 @@ class Volumes:
                 raise CinderError(
                     'timeout', f'{ident} is still {thing.status} after '
                     f'{self._timeout} s')
-            self._sleep(pause)
-            pause = min(pause * 1.5, longest)
+            pause = min(pause * _POLL_GROWTH, longest)
 
     def _why(self, ident: str) -> str:
         """Return what Cinder tells users about a failure."""
