@@ -1,17 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """A node loses its SAN: stock LVM, sanlock and watchdog, and with fencing.
 
-    benchmarks/run fence [--runs N] [--io-timeout S]
+    benchmarks/run fence [--runs N] [--kinds stock watcher kill]
+    benchmarks/run fence --table
 
-Each run starts fresh machines. Times are seconds after the cut, by the
-machines' own clocks. Beside results/fence.json it writes every run's full
-record to results/fence-runs.json, as it comes.
+Each run starts fresh machines and takes three to five minutes, nearly all
+of it sanlock's own waiting. Times are seconds after the cut, by the
+machines' own clocks. Every run is added to results/fence-runs.json, with
+the host's load when the cables were pulled, so that a measurement can be
+taken in parts; --fresh begins anew. results/fence.json and the table are
+made from all runs there.
 """
 
 import argparse
+from collections.abc import Callable
+import fcntl
 import json
 import logging
-from pathlib import Path
+import statistics
 import sys
 import time
 
@@ -22,6 +28,7 @@ from devstack.fence_lab import scenario
 from devstack.fence_lab.lab import IO_TIMEOUT
 from devstack.fence_lab.lab import Lab
 
+RUNS = RESULTS / 'fence-runs.json'
 KINDS = ('stock', 'watcher', 'kill')
 STOCK = 'stock: reset by the watchdog'
 
@@ -55,25 +62,95 @@ def cases(runs: list[scenario.Result]) -> list[Case]:
     return [case for case in found if case.ours and case.peer]
 
 
-def _keep(runs: list[scenario.Result], path: Path) -> None:
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps([r.as_dict() for r in runs], indent=1) + '\n')
+def load() -> list[scenario.Result]:
+    """Return the runs that were measured before."""
+    rows = json.loads(RUNS.read_text()) if RUNS.exists() else []
+    return [scenario.Result(**row) for row in rows]
+
+
+def add(run: scenario.Result) -> None:
+    """Add a run to those of other parts, which may be under way."""
+    RUNS.parent.mkdir(exist_ok=True)
+    with open(RUNS.with_suffix('.lock'), 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        rows = [r.as_dict() for r in [*load(), run]]
+        fresh = RUNS.with_suffix('.new')
+        fresh.write_text(json.dumps(rows, indent=1) + '\n')
+        fresh.replace(RUNS)
+    RUNS.with_suffix('.lock').unlink(missing_ok=True)
+
+
+def _since_loss(name: str) -> Callable[[scenario.Result], float | None]:
+    def difference(run: scenario.Result) -> float | None:
+        at = getattr(run, name)
+        return None if at is None or run.paths_lost is None else (
+            at - run.paths_lost)
+    return difference
+
+
+ROWS: dict[str, Callable[[scenario.Result], float | None]] = {
+    'last path lost': lambda r: r.paths_lost,
+    'node reset': lambda r: r.node_reset,
+    'I/O on the volumes ended': lambda r: r.io_ended,
+    '  counted from the last path': _since_loss('io_ended'),
+    'locks dropped': lambda r: r.locks_dropped,
+    '  counted from the last path ': _since_loss('locks_dropped'),
+    'other node has the volume': lambda r: r.peer_active,
+    'longest gap beside the SAN': lambda r: r.other_gap,
+    'blocks written late': lambda r: r.late_blocks,
+    'way back (recover)': lambda r: r.recovered,
+    'host load at the cut': lambda r: r.load,
+}
+
+
+def table(runs: list[scenario.Result]) -> str:
+    """Return "median (min-max)" by row and kind."""
+    kinds = [kind for kind in KINDS if any(r.kind == kind for r in runs)]
+    lines = [f'{"seconds after the cut":28}' + ''.join(
+        f'{f"{kind}, {sum(r.kind == kind for r in runs)} runs":>22}'
+        for kind in kinds)]
+    for name, value in ROWS.items():
+        cells = [_cell([value(r) for r in runs if r.kind == kind])
+                 for kind in kinds]
+        lines.append(f'{name:28}' + ''.join(f'{c:>22}' for c in cells))
+    return '\n'.join(lines)
+
+
+def _cell(values: list[float | None]) -> str:
+    known = [v for v in values if v is not None]
+    if not known:
+        return 'never'
+    if len(known) < len(values):
+        return f'{len(known)} of {len(values)}'
+    low, middle, high = (min(known), statistics.median(known), max(known))
+    if low == high:
+        return f'{middle:g}'
+    return f'{middle:.1f} ({low:.1f}-{high:.1f})'
 
 
 def main() -> int:
     logging.basicConfig(level=logging.INFO, format='%(message)s')
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--runs', type=int, default=5)
     parser.add_argument('--io-timeout', type=int, default=IO_TIMEOUT)
     parser.add_argument('--kinds', nargs='+', choices=KINDS, default=KINDS)
+    parser.add_argument('--fresh', action='store_true')
+    parser.add_argument('--table', action='store_true',
+                        help='measure nothing, print what was measured')
     chosen = parser.parse_args()
-    runs: list[scenario.Result] = []
-    for number in range(chosen.runs):
+    if chosen.fresh:
+        RUNS.unlink(missing_ok=True)
+    for number in range(0 if chosen.table else chosen.runs):
         for kind in chosen.kinds:
             _say(f'run {number + 1} of {chosen.runs}: {kind}')
-            runs.append(measure(kind, chosen.io_timeout))
-            _keep(runs, RESULTS / 'fence-runs.json')
-    report('fence', 'seconds', cases(runs))
+            add(measure(kind, chosen.io_timeout))
+    runs = load()
+    if found := cases(runs):
+        report('fence', 'seconds', found)
+    print()
+    print(table(runs))
     return 0
 
 

@@ -13,6 +13,7 @@ from dataclasses import field
 from datetime import datetime
 from datetime import UTC
 import json
+import os
 import re
 import time
 from typing import Any
@@ -46,7 +47,8 @@ class Result:
 
     ``other_gap``: the longest pause of writes to a network device outside
     the SAN.  ``late_blocks``: blocks of the peer's volume that carry the
-    old owner's stamp at the end.
+    old owner's stamp at the end.  ``load``: the host's, over the last
+    minute, when the cables were pulled.
     """
 
     kind: str
@@ -59,6 +61,8 @@ class Result:
     other_gap: float | None = None
     late_blocks: int | None = None
     recovered: float | None = None
+    io_timeout: int | None = None
+    load: float | None = None
     notes: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -119,6 +123,11 @@ class Scene:
 
     def log(self) -> str:
         return self.lab.one.console_text()
+
+    def begin(self, kind: str) -> Result:
+        return Result(kind, lease_age=self.lease_age(),
+                      io_timeout=self.lab.io_timeout,
+                      load=round(os.getloadavg()[0], 1))
 
     def cut(self) -> None:
         self._offset = self.lab.two.uptime() - self.lab.one.uptime()
@@ -240,7 +249,7 @@ def stock(lab: Lab, say: Callable[[str], None] = print) -> Result:
     lab.install()
     scene.other_device()
     scene.write('one')
-    result = Result('stock', lease_age=scene.lease_age())
+    result = scene.begin('stock')
     scene.cut()
     result.paths_lost = scene.await_paths_lost()
     scene.say(f'all paths lost at +{result.paths_lost} s')
@@ -261,7 +270,7 @@ def fenced(lab: Lab, say: Callable[[str], None] = print,
         scene.use_watcher()
     else:
         scene.use_kill_command()
-    result = Result(by, lease_age=scene.lease_age())
+    result = scene.begin(by)
     scene.cut()
     result.io_ended = scene.await_io_end()
     result.locks_dropped = scene.await_drop()
