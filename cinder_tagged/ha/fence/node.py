@@ -20,6 +20,7 @@ from cinder_tagged.ha.fence.adapters import sanlock
 from cinder_tagged.ha.fence.adapters.multipath import Multipath
 from cinder_tagged.ha.fence.core import fencing
 from cinder_tagged.ha.fence.core import recovery
+from cinder_tagged.ha.fence.core.facts import bottoms
 from cinder_tagged.ha.fence.core.facts import DmDevice
 from cinder_tagged.ha.fence.core.facts import Facts
 from cinder_tagged.ha.fence.core.facts import Leases
@@ -77,9 +78,10 @@ class LocalNode:
         A lock daemon that does not answer counts as gone, not as an error:
         the volumes must be cut all the same.
         """
+        devices = self._devices()
         return Facts(
-            devices=self._devices(),
-            blocks=blocks.from_sysfs() if quick
+            devices=devices,
+            blocks=blocks.from_sysfs(wanted=bottoms(devices)) if quick
             else blocks.from_lsblk(self._deadline),
             lockspaces=known.lockspaces if known else self._lockspaces(),
             leases=known.leases if known else self._leases())

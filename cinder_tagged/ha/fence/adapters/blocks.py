@@ -5,6 +5,7 @@ Both read sysfs and udev only; no device is opened.  lsblk still gets a
 deadline, and sysfs stands in for it when it misses that.
 """
 
+from collections.abc import Iterable
 import contextlib
 import json
 import os
@@ -60,15 +61,26 @@ def _collect(row: dict[str, Any], blocks: dict[str, Block]) -> str:
     return devno
 
 
-def from_sysfs(root: str = '/sys') -> dict[str, Block]:
-    """Return what from_lsblk does, without a process."""
+def from_sysfs(root: str = '/sys', wanted: Iterable[str] | None = None,
+               ) -> dict[str, Block]:
+    """Return what from_lsblk does, without a process.
+
+    ``wanted``: device numbers; only these and what is beneath them.
+    """
     blocks: dict[str, Block] = {}
-    for entry in pathlib.Path(root, 'dev/block').glob('*:*'):
+    numbers = pathlib.Path(root, 'dev/block')
+    todo = (sorted(os.listdir(numbers)) if wanted is None
+            else list(wanted))
+    while todo:
+        number = todo.pop()
+        if number in blocks:
+            continue
         with contextlib.suppress(OSError):
-            device = entry.resolve()
-            blocks[entry.name] = Block(
-                device.name, entry.name, _kind(device),
+            device = (numbers / number).resolve(strict=True)
+            blocks[number] = Block(
+                device.name, number, _kind(device),
                 _read(device / 'device/state'), _below(device))
+            todo.extend(blocks[number].below)
     return blocks
 
 

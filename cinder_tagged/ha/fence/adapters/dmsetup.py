@@ -33,9 +33,11 @@ def devices(deadline: float) -> tuple[DmDevice, ...]:
 def wipe(name: str, deadline: float) -> None:
     """Put an error target in, once the I/O in flight has ended.
 
-    File systems on it are not frozen: a freeze writes, and must wait.
+    File systems on it are not frozen: a freeze writes, and must wait.  Nor
+    does it wait for udev, whose rules may read the lost storage.
     """
-    command.run(['dmsetup', 'wipe_table', '--nolockfs', name], deadline)
+    command.run(['dmsetup', 'wipe_table', '--nolockfs', '--noudevsync',
+                 name], deadline)
 
 
 def remove(name: str, deadline: float) -> None:

@@ -68,6 +68,14 @@ class Facts:
     leases: Leases = field(default_factory=Leases)
 
 
+def bottoms(devices: Iterable[DmDevice]) -> frozenset[str]:
+    """Return the devices beneath device-mapper; paths of maps aside."""
+    known = tuple(devices)
+    return frozenset(
+        number for device in known if not _is_map(device)
+        for number in device.below) - {d.devno for d in known}
+
+
 def groups(facts: Facts) -> tuple[str, ...]:
     """Return the shared volume groups that this node takes part in."""
     found = set(facts.lockspaces.locks) | set(facts.leases.leases)
