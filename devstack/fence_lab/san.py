@@ -53,8 +53,7 @@ class San:
                  namespace: Namespace) -> None:
         self._namespace = namespace
         portals = ','.join(f'portal=127.0.0.1:{port}' for port in PORTS)
-        self.luns = tuple(directory / f'lun{n}.raw'
-                          for n in range(1, len(LUNS_MB) + 1))
+        self._directory = directory
         # tgtd ignores SIGTERM.
         self._daemon = Service(
             'tgtd', directory, namespace.enter(
@@ -67,17 +66,21 @@ class San:
         self._daemon.wait_ready(self._answers)
         self._admin('--op', 'new', '--mode', 'target', '--tid', '1',
                     '--targetname', IQN)
-        for number, path in enumerate(self.luns, 1):
-            if not path.exists():
-                with open(path, 'wb') as file:
-                    file.truncate(LUNS_MB[number - 1] << 20)
-            self._admin('--op', 'new', '--mode', 'logicalunit', '--tid',
-                        '1', '--lun', str(number), '-b', str(path))
-            # One physical block per logical one, or the lock volume
-            # would want leases of 8 MiB each.
-            self._unit(number, 'lbppbe=0')
+        for number, size in enumerate(LUNS_MB, 1):
+            self.add_lun(number, size)
         self._admin('--op', 'bind', '--mode', 'target', '--tid', '1',
                     '--initiator-address', 'ALL')
+
+    def add_lun(self, number: int, size_mb: int) -> None:
+        path = self._directory / f'lun{number}.raw'
+        if not path.exists():
+            with open(path, 'wb') as file:
+                file.truncate(size_mb << 20)
+        self._admin('--op', 'new', '--mode', 'logicalunit', '--tid',
+                    '1', '--lun', str(number), '-b', str(path))
+        # One physical block per logical one, or the lock volume would want
+        # leases of 8 MiB each.
+        self._unit(number, 'lbppbe=0')
 
     def stop(self) -> None:
         self._daemon.kill()

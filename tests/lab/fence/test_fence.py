@@ -47,6 +47,14 @@ class LabTestCase(base.BaseTestCase):
         self.assertFalse(self.node.reset)
 
 
+    def cut_and_lose(self):
+        self.scene.cut()
+        self.scene.await_paths_lost()
+
+    def lockspace(self):
+        return f'VG {VG} ' in self.node.run('lvmlockctl', '-i').out
+
+
 class TestStock(LabTestCase):
     def test_stock_node_is_reset_with_all_on_it(self):
         found = scenario.stock(self.lab, self._note)
@@ -147,8 +155,7 @@ class TestQueueing(LabTestCase):
     def test_removed_path_queues_again_and_is_ended_again(self):
         self.lab.install()
         self.scene.write('one')
-        self.scene.cut()
-        self.scene.await_paths_lost()
+        self.cut_and_lose()
         self.node.run('multipathd', 'disablequeueing', 'map', 'san2')
         self.node.sh('echo 1 > /sys/block/sdb/device/delete')
         found = self.fence('run', VG)
@@ -183,8 +190,7 @@ class TestThin(LabTestCase):
                      f'--thinpool pool {VG} && lvchange -aey {VG}/thin',
                      deadline=200)
         self.scene.write('thin')
-        self.scene.cut()
-        self.scene.await_paths_lost()
+        self.cut_and_lose()
         found = self.fence('run', VG)
         self.assertEqual('released', found['outcome'])
         tables = {n: kind for n, kind in self.scene.tables().items()
@@ -197,3 +203,153 @@ class TestThin(LabTestCase):
         self.assertIn('thin', back['back'])
         self.assertEqual('thin', self.table('thin'))
         self.assert_survived()
+
+
+class TestKernelsWord(LabTestCase):
+    """The kernel's answers are what dmsetup makes of them."""
+
+    def test_ioctl_and_dmsetup_agree(self):
+        self.lab.install()
+        self.node.put('/lab/both.py', _BOTH)
+        self.assertEqual('5 devices, the same\n', self.node.run(
+            'python3', '/lab/both.py', deadline=200).out)
+
+
+_BOTH = b"""
+import sys
+sys.path[:0] = ['/lab/code', '/lab/deps']
+from cinder_tagged.ha.fence.adapters import devicemapper, dmsetup
+ours, theirs = [{d.devno: d for d in tool.devices(60)}
+                for tool in (devicemapper, dmsetup)]
+print(len(ours), 'devices,', 'the same' if ours == theirs
+      else f'different: {ours} {theirs}')
+"""
+
+
+class TestPathsBackBeforeTheDrop(LabTestCase):
+    """Cut off by the kill command's hand, then the cables are back."""
+
+    def test_volumes_come_back_under_the_locks_that_were_kept(self):
+        self.lab.install()
+        self.scene.write('one')
+        self.cut_and_lose()
+        found = self.fence('kill', VG)
+        self.assertEqual('isolated', found['outcome'])
+        self.assertEqual({'error'}, {self.table('one'), self.table('two')})
+        self.assertTrue(self.lockspace())
+        self.scene.plug()
+        back = self.fence('recover', VG)
+        self.assertEqual(['one', 'two'], sorted(back['back']))
+        self.assertEqual({'linear'}, {self.table('one'), self.table('two')})
+        wait_until(lambda: self.scene.report('one')['done_after_error'],
+                   60, 'the old holder to write again', interval=0.5)
+        self.assert_survived()
+
+
+class TestInterrupted(LabTestCase):
+    def test_killed_runs_are_finished_by_the_next(self):
+        self.lab.install()
+        self.scene.write('one')
+        self.cut_and_lose()
+        for number in range(1, 4):
+            self._kill_after(number)
+        found = self.fence('run', VG)
+        self.assertEqual('released', found['outcome'])
+        self.assertEqual({'error'}, {self.table('one'), self.table('two')})
+        self.assertFalse(self.lockspace())
+        self.scene.await_io_end()
+        self.scene.plug()
+        back = self.fence('recover', VG)
+        self.assertEqual(['one', 'two'], sorted(back['back']))
+        self.assert_survived()
+
+    def _kill_after(self, lines):
+        """End a run without warning once it has logged that much."""
+        self.node.sh(
+            'cinder-tagged-fence --config-file /dev/null run '
+            f'{VG} >/dev/null 2>/run/part.log & '
+            'for i in $(seq 300); do '
+            f'[ $(wc -l </run/part.log) -ge {lines} ] && break; '
+            'sleep 0.1; done; pkill -9 -f fence.cli', check=False,
+            deadline=100)
+
+
+class TestLvmlockdDead(LabTestCase):
+    def test_volumes_are_cut_and_the_reset_is_foretold(self):
+        self.lab.install()
+        self.scene.write('one')
+        self.node.sh('pkill -9 lvmlockd')
+        self.cut_and_lose()
+        found = self.fence('run', VG, check=False)
+        self.assertEqual('isolated, but the locks cannot be dropped',
+                         found['outcome'])
+        self.assertEqual({'error'}, {self.table('one'), self.table('two')})
+        self.scene.await_io_end()
+
+
+class TestNoMultipath(LabTestCase):
+    """One plain path per disk: the volumes stand on what sysfs shows."""
+
+    def test_disks_offline_are_enough(self):
+        self.lab.install()
+        self._do_without_multipath()
+        self.scene.write('one')
+        self.scene.cut()
+        wait_until(lambda: 'offline' in self.node.sh(
+            'cat /sys/block/sda/device/state').out, 120, 'loss of sda',
+            interval=1)
+        found = self.fence('run', VG)
+        self.assertEqual('released', found['outcome'])
+        self.assertNotIn('queueing', str(found['steps']))
+        self.assertEqual({'error'}, {self.table('one'), self.table('two')})
+        self.scene.await_io_end()
+        self.assert_survived()
+
+    def _do_without_multipath(self):
+        self.node.sh(
+            f'vgchange -an {VG} && vgchange --lock-stop {VG} && '
+            'killall multipathd && sleep 2 && multipath -F; '
+            'sed -i "s/multipath_component_detection = 1/'
+            'multipath_component_detection = 0/" /etc/lvm/lvm.conf && '
+            'echo 1 >/sys/block/sdc/device/delete && '
+            'echo 1 >/sys/block/sdd/device/delete', deadline=200)
+        wait_until(lambda: self.node.sh(
+            f'vgchange --lock-start {VG}', check=False,
+            deadline=200).code == 0, 300, 'the lockspace', interval=1)
+        for name in ('one', 'two'):
+            self.node.sh(f'lvchange -aey {VG}/{name}', deadline=100)
+        self.assertNotIn('multipath', self.node.run('dmsetup', 'table').out)
+
+
+class TestGroupsAtOnce(LabTestCase):
+    def test_two_groups_are_fenced_side_by_side(self):
+        self.lab.install()
+        self._second_group()
+        self.scene.write('one')
+        self.scene.use_watcher()
+        self.scene.cut()
+        wait_until(lambda: all(f' {vg} +' in self.scene.log()
+                               and self._released(vg)
+                               for vg in (VG, 'vg2')),
+                   300, 'both groups', interval=2)
+        tables = self.scene.tables()
+        self.assertEqual(
+            {'error'}, {tables[name] for name in
+                        ('vg-one', 'vg-two', 'vg2-three')})
+        self.assertNotIn('VG ', self.node.run('lvmlockctl', '-i').out)
+        self.assert_survived()
+
+    def _released(self, vg):
+        return any(f' {vg} +' in line and 'released:' in line
+                   for line in self.scene.log().splitlines())
+
+    def _second_group(self):
+        self.lab.san.add_lun(3, 320)
+        self.node.sh('iscsiadm -m session --rescan', deadline=200)
+        wait_until(lambda: len(paths(self.node)) == 3, 120, 'a third map',
+                   interval=1)
+        name, = set(paths(self.node)) - {'san1', 'san2'}
+        self.node.sh(f'vgcreate --shared vg2 /dev/mapper/{name}',
+                     deadline=1200)
+        self.node.sh('vgchange --lock-start vg2', deadline=400)
+        self.node.sh('lvcreate -qq -aey -L 16m -n three vg2', deadline=400)
