@@ -17,6 +17,7 @@ from collections.abc import Callable
 import fcntl
 import json
 import logging
+import os
 import statistics
 import sys
 import time
@@ -70,14 +71,16 @@ def load() -> list[scenario.Result]:
 
 def add(run: scenario.Result) -> None:
     """Add a run to those of other parts, which may be under way."""
-    RUNS.parent.mkdir(exist_ok=True)
-    with open(RUNS.with_suffix('.lock'), 'w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    RESULTS.mkdir(exist_ok=True)
+    turn = os.open(RESULTS, os.O_RDONLY)
+    try:
+        fcntl.flock(turn, fcntl.LOCK_EX)
         rows = [r.as_dict() for r in [*load(), run]]
         fresh = RUNS.with_suffix('.new')
         fresh.write_text(json.dumps(rows, indent=1) + '\n')
         fresh.replace(RUNS)
-    RUNS.with_suffix('.lock').unlink(missing_ok=True)
+    finally:
+        os.close(turn)
 
 
 def _since_loss(name: str) -> Callable[[scenario.Result], float | None]:

@@ -32,7 +32,8 @@ def assemble(conf: cfg.ConfigOpts) -> Fence:
     fence = conf.fence
     node = LocalNode(
         Multipath(fence.multipath_conf_dir, fence.command_deadline),
-        fence.command_deadline, fence.recover_deadline, fence.holders)
+        fence.command_deadline, fence.recover_deadline, fence.holders,
+        fence.libvirt_uri)
     fencer = Fencer(node, RecordStore(fence.state_dir), fence.run_deadline)
     watcher = Watcher(
         node, fencer, fence.volume_groups, fence.grace, fence.interval,

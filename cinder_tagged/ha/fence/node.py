@@ -63,11 +63,12 @@ class LocalNode:
     """The tools of the machine this runs on."""
 
     def __init__(self, multipath: Multipath, command_deadline: float,
-                 recover_deadline: float, policy: str) -> None:
+                 recover_deadline: float, policy: str, uri: str) -> None:
         self._multipath = multipath
         self._deadline = command_deadline
         self._recover_deadline = recover_deadline
         self._policy = policy
+        self._uri = uri
 
     def facts(
         self, quick: bool = False, known: Facts | None = None,
@@ -138,10 +139,10 @@ class LocalNode:
             nodes += [f'/dev/dm-{minor}', f'/dev/mapper/{volume.name}',
                       f'/dev/{identity.vg}/{identity.lv}']
         return holders.settle(
-            holders.find(nodes), self._policy, self._deadline)
+            holders.find(nodes), self._policy, self._uri, self._deadline)
 
     def resume(self, guests: tuple[str, ...]) -> tuple[str, ...]:
-        return holders.resume(guests, self._deadline)
+        return holders.resume(guests, self._uri, self._deadline)
 
     def clean(self, wwids: frozenset[str]) -> None:
         """Remove overrides that no record stands for, left by a reset."""

@@ -48,6 +48,9 @@ OPTS = [
              'open. Use "destroy" where another service restarts guests '
              'on other nodes. With error_policy=stop on the disk QEMU '
              'pauses the guest by itself before it sees an error.'),
+    cfg.StrOpt(
+        'libvirt_uri', default='qemu:///system',
+        help='Where virsh finds the guests that "holders" pauses or ends.'),
     cfg.BoolOpt(
         'auto_recover', default=False,
         help='Let "watch" take the locks again and restore the volumes once '

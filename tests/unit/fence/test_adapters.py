@@ -212,7 +212,8 @@ class TestHolders(base.BaseTestCase):
                 raise exceptions.ToolFailed('virsh', 1, 'no domain')
             return ''
         with mock.patch.object(command, 'run', side_effect=virsh):
-            self.assertEqual(('good',), holders.settle(two, 'pause', 5))
+            self.assertEqual(('good',), holders.settle(
+                two, 'pause', 'qemu:///system', 5))
 
 
 class TestRecords(base.BaseTestCase):

@@ -54,8 +54,8 @@ def _holder(proc: str, pid: str) -> Holder:
                   guest.group(1) if guest else '')
 
 
-def settle(holders: Iterable[Holder], policy: str, deadline: float,
-           ) -> tuple[str, ...]:
+def settle(holders: Iterable[Holder], policy: str, uri: str,
+           deadline: float) -> tuple[str, ...]:
     """Pause or end the guests; return those that libvirt has paused.
 
     ``policy``: 'keep', 'pause' or 'destroy'.  Best effort by design: the
@@ -70,7 +70,7 @@ def settle(holders: Iterable[Holder], policy: str, deadline: float,
                         f', guest {holder.guest}' if holder.guest else '')
             continue
         try:
-            _virsh(verb, holder.guest, deadline)
+            _virsh(uri, verb, holder.guest, deadline)
         except exceptions.ToolFailed as error:
             LOG.error('guest %s: %s', holder.guest, error)
             continue
@@ -80,18 +80,18 @@ def settle(holders: Iterable[Holder], policy: str, deadline: float,
     return tuple(paused)
 
 
-def resume(guests: Iterable[str], deadline: float) -> tuple[str, ...]:
+def resume(guests: Iterable[str], uri: str, deadline: float,
+           ) -> tuple[str, ...]:
     """Resume guests; return those that did not."""
     failed = []
     for guest in guests:
         try:
-            _virsh('resume', guest, deadline)
+            _virsh(uri, 'resume', guest, deadline)
         except exceptions.ToolFailed as error:
             LOG.error('guest %s: %s', guest, error)
             failed.append(guest)
     return tuple(failed)
 
 
-def _virsh(verb: str, guest: str, deadline: float) -> None:
-    command.run(['virsh', '--connect', 'qemu:///system', verb, guest],
-                deadline)
+def _virsh(uri: str, verb: str, guest: str, deadline: float) -> None:
+    command.run(['virsh', '--connect', uri, verb, guest], deadline)
