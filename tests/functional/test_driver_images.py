@@ -4,14 +4,18 @@
 from concurrent import futures
 import contextlib
 import hashlib
+import os
 import pathlib
 import random
+import signal
 import subprocess
 import tempfile
+import time
 import uuid
 
 from cinder import context
 from cinder import exception
+import ddt
 import fixtures
 from oslo_config import cfg
 from oslotest import base
@@ -19,6 +23,7 @@ import rbd
 
 from cinder_tagged.copy import ledger
 from cinder_tagged.copy.core.record import State
+from devstack.sandbox.process import wait_until
 from tests.functional import cinder_driver
 from tests.functional.copying import base as copy_base
 
@@ -275,6 +280,7 @@ class CloneImageTest(ThreeClusters):
         self.assertFalse(self.clone('west', location, meta)[2])
 
 
+@ddt.ddt
 class MoveTest(ThreeClusters):
 
     def setUp(self):
@@ -327,6 +333,45 @@ class MoveTest(ThreeClusters):
     def test_a_move_that_was_not_noted_is_finished(self):
         self.move()
         self.assertEqual((True, None), self.move())
+
+    def copying_process(self):
+        """Return the process that copies, stopped in its work."""
+        def children():
+            # A thread's children are those that it started.
+            return [int(pid) for task in pathlib.Path(
+                '/proc/self/task').iterdir() for pid in (
+                task / 'children').read_text().split()
+                if b'cinder_tagged.copy.worker' in pathlib.Path(
+                    '/proc', pid, 'cmdline').read_bytes()]
+
+        wait_until(children, 60, 'a process copies')
+        (pid,) = children()
+        os.kill(pid, signal.SIGSTOP)
+        while not self.there('west'):
+            os.kill(pid, signal.SIGCONT)
+            time.sleep(0.02)
+            os.kill(pid, signal.SIGSTOP)
+        return pid
+
+    @ddt.data(signal.SIGTERM, signal.SIGKILL)
+    def test_a_move_that_breaks_off_leaves_the_source(self, how):
+        with self.open('east') as image:
+            copy_base.fill(image, 256)
+            self.content = copy_base.digest(image)
+        with futures.ThreadPoolExecutor(1) as mover:
+            moving = mover.submit(self.move)
+            pid = self.copying_process()
+            os.kill(pid, how)
+            os.kill(pid, signal.SIGCONT)
+            self.assertRaises(exception.VolumeMigrationFailed,
+                              moving.result)
+        self.assert_untouched()
+        if how == signal.SIGTERM:  # it was cancelled, and tidied up
+            self.assertEqual(set(), self.there('west'))
+        self.assertEqual((True, None), self.move())
+        self.assertEqual(set(), self.there('east'))
+        self.assertEqual(self.content,
+                         self.content_of('west', self.moved.name))
 
     def test_snapshots_are_refused(self):
         with self.open('east') as image:

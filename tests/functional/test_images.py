@@ -4,6 +4,7 @@
 With real Glance, Cinder and Ceph clusters.
 """
 
+import contextlib
 import hashlib
 import os
 from pathlib import Path
@@ -13,9 +14,14 @@ import subprocess
 import tempfile
 from urllib import parse
 
+from cinderclient import client as cinder_client
 import rbd
 
+from glance_store_ext import clusters
 from glance_store_ext import locations
+from glance_store_ext import sweep
+from glance_store_ext import upload
+from glance_store_ext import volumes
 from tests.functional import base
 
 MIB = 1024 ** 2
@@ -95,8 +101,21 @@ class ImageCase(base.SandboxTestCase):
                         f'image {ident} waits for data again')
         self.wait_until(lambda: not self.volumes_of(ident),
                         f'volume of image {ident} removed')
-        known = {f'volume-{volume.id}' for volume
-                 in self.cloud.block_storage.volumes(all_projects=True)}
+        self.assert_no_remains()
+
+    def assert_no_remains(self):
+        """Check that volumes, snapshots and attachments belong together."""
+        volumes = {volume.id for volume in
+                   self.cloud.block_storage.volumes(all_projects=True)}
+        held = self.project.block_storage.get(
+            '/attachments', headers={
+                'OpenStack-API-Version': 'volume 3.44'}).json()
+        self.assertLessEqual({attachment['volume_id'] for attachment
+                              in held['attachments']}, volumes)
+        self.assertLessEqual(
+            {snapshot.volume_id for snapshot
+             in self.project.block_storage.snapshots()}, volumes)
+        known = {f'volume-{ident}' for ident in volumes}
         for cluster, images in self.sandbox.images().items():
             found = {name for name in images if name.startswith('volume-')}
             self.assertLessEqual(found, known, f'orphan on {cluster}')
@@ -156,6 +175,10 @@ class ImagesTest(ImageCase):
             answer = self.download(ident, Range=f'bytes={begin}-{end}')
             self.assertEqual(206, answer.status_code)
             self.assertEqual(data[begin:end + 1], answer.content)
+        answer = self.download(ident, Range='bytes=-5')
+        self.assertEqual(data[-5:], answer.content)
+        answer = self.download(ident, Range=f'bytes={len(data)}-')
+        self.assertEqual(416, answer.status_code)
 
     def test_length_not_known_beforehand(self):
         piece = os.urandom(3 * MIB)
@@ -240,8 +263,9 @@ class ImagesTest(ImageCase):
         self.assertEqual(400, answer.status_code, answer.text)
         self.assert_nothing_left(ident)
 
-    def test_cancelled_upload_leaves_nothing(self):
-        ident = self.new_image(feature='hdd')
+    @contextlib.contextmanager
+    def half_an_upload(self, ident, size=64 * MIB):
+        """Send the first part of an image, until its volume is there."""
         endpoint = parse.urlsplit(self.cloud.image.get_endpoint())
         with socket.create_connection(
                 (endpoint.hostname, endpoint.port), timeout=60) as client:
@@ -250,11 +274,63 @@ class ImagesTest(ImageCase):
                 f'Host: {endpoint.netloc}\r\n'
                 f'X-Auth-Token: {self.cloud.auth_token}\r\n'
                 'Content-Type: application/octet-stream\r\n'
-                f'Content-Length: {64 * MIB}\r\n\r\n').encode())
-            client.sendall(b'x' * 10 * MIB)
+                f'Content-Length: {size}\r\n\r\n').encode())
+            client.sendall(b'x' * (size // 2))
             self.wait_until(lambda: self.volumes_of(ident),
                             'the volume is being written')
+            yield client
+
+    def test_cancelled_upload_leaves_nothing(self):
+        ident = self.new_image(feature='hdd')
+        with self.half_an_upload(ident):
+            pass
         self.assert_nothing_left(ident)
+
+    def test_image_that_is_deleted_while_it_comes_leaves_nothing(self):
+        ident = self.new_image(feature='hdd')
+        with self.half_an_upload(ident) as client:
+            answer = self.cloud.image.delete(f'/images/{ident}')
+            self.assertEqual(204, answer.status_code, answer.text)
+            client.sendall(b'x' * 32 * MIB)
+            self.assertIn(b' 410 ', client.recv(1024))
+        self.wait_until(lambda: not self.volumes_of(ident),
+                        f'volume of image {ident} removed')
+        self.assert_no_remains()
+
+    def test_killed_uploads_are_found(self):
+        live = self.upload(b'x' * MIB, feature='hdd')
+        dead = self.new_image(feature='hdd')
+        target = self.target_of_store()
+        volume = target.volumes.ready(
+            target.volumes.begin(dead, 1, 'hdd', None))
+        sweeper = sweep.Sweeper(
+            lambda ident: tuple(found['url'] for found
+                                in self.image(ident)['locations']), 0)
+        with target.clusters.image(
+                volume.fsid, volume.pool, f'volume-{volume.id}') as image:
+            image.write(b'first data', 0)
+            self.assertEqual([], sweeper.sweep(target))
+        # Its process is gone, and so are its watch and its connection.
+        self.assertEqual([volume.id], sweeper.sweep(target))
+        self.assertEqual([], self.volumes_of(dead))
+        self.assertEqual(b'x' * MIB, self.download(live).content)
+        self.assert_no_remains()
+
+    def target_of_store(self):
+        """Return what the store "featured" works with."""
+        return upload.Target(
+            volumes.Volumes(cinder_client.Client(
+                volumes.MICROVERSION, session=self.project.session,
+                service_type='block-storage'), 60),
+            clusters.Clusters(
+                [str(one.conf) for one in self.clusters.values()],
+                'cinder', 30),
+            None, ('volume-%s', 'snapshot-%s'), 8)
+
+    def test_empty_image(self):
+        ident = self.upload(b'', feature='hdd')
+        self.assertEqual(0, self.image(ident)['size'])
+        self.assertEqual('ceph-hdd', self.place(ident)[0])
 
     def test_quota_is_told_and_leaves_nothing(self):
         quotas = self.cloud.block_storage
