@@ -99,6 +99,7 @@ def _is_open(target: upload.Target, volume: Any) -> bool | None:
                     '%s', volume.id, error)
         return None
 
+
 def idle_s(stamps: Iterable[str | None], now: datetime.datetime) -> float:
     """Return the seconds since the latest of Cinder's time stamps (UTC).
 
