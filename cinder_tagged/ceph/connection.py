@@ -94,9 +94,12 @@ def configure(identity: Identity, native: Native = unchanged) -> Any:
     return native(client)
 
 
-def open_client(identity: Identity, native: Native = unchanged) -> Any:
+def open_client(identity: Identity, native: Native = unchanged, *,
+                tell: bool = True) -> Any:
     """Connect.
 
+    :param tell: tell the observers; they must not be told on a thread
+        outside of an event loop
     :returns: a connected ``rados.Rados`` (made :data:`Native`)
     :raises ClusterUnreachable: no monitor answered within ``mount`` seconds
     :raises ClusterRefused: configuration file, keyring or user is wrong
@@ -111,7 +114,8 @@ def open_client(identity: Identity, native: Native = unchanged) -> Any:
     except BaseException:
         client.shutdown()
         raise
-    _tell_observers(client)
+    if tell:
+        _tell_observers(client)
     return client
 
 

@@ -138,7 +138,7 @@ class Prober:
         if self._client is not None and identity != self._connected:
             self.close()
         if self._client is None:
-            self._client = connection.open_client(identity)
+            self._client = connection.open_client(identity, tell=False)
             self._connected = identity
         return self._client
 

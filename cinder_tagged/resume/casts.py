@@ -12,7 +12,6 @@ from typing import Any
 from cinder.scheduler import rpcapi as scheduler_rpcapi
 from cinder.volume import rpcapi as volume_rpcapi
 from cinder.volume import volume_utils
-from oslo_serialization import jsonutils
 
 from cinder_tagged.resume import secrets
 from cinder_tagged.resume.core.operations import OPERATIONS
@@ -39,16 +38,16 @@ class _JournalledContext:
         serializer = self._inner.serializer
         context = serializer.serialize_context(ctxt)
         token = secrets.seal(context.pop('auth_token', None))
-        # As on the bus: dates become text.
-        message = jsonutils.to_primitive({
-            'context': context, 'arguments': {
-                name: serializer.serialize_entity(ctxt, value)
-                for name, value in arguments.items()}})
+        # Once for the journal and the bus: what is a primitive stays one.
+        primitives = {name: serializer.serialize_entity(ctxt, value)
+                      for name, value in arguments.items()}
         entry = self._journal.open(
             method, _resource_id(operation.resource, arguments),
-            str(ctxt.request_id), message, token, self._queue)
+            str(ctxt.request_id),
+            {'context': context, 'arguments': primitives}, token,
+            self._queue)
         try:
-            self._inner.cast(ctxt, method, **arguments)
+            self._inner.cast(ctxt, method, **primitives)
         except Exception:
             # The API reports the failure to the client: nothing to resume.
             self._journal.close(entry, None)

@@ -26,6 +26,7 @@ from cinder_tagged.resume.core.decide import Verdict
 from cinder_tagged.resume.core.operations import OPERATIONS
 from cinder_tagged.resume.incarnation import Life
 from cinder_tagged.resume.journal import Entry
+from cinder_tagged.resume.journal import REMEMBER
 
 CONF = cfg.CONF
 LOG = logging.getLogger(__name__)
@@ -85,7 +86,8 @@ class Resumer:
             if other.id == self._life.id:
                 continue
             if other.cut_at is not None:
-                gone.append(other.id)
+                if other.cut_at < time.time() - REMEMBER:
+                    gone.append(other.id)
                 if (other.kind, other.queue) == (self._life.kind,
                                                  self._life.queue):
                     self._last_death = max(self._last_death, other.cut_at)
@@ -99,7 +101,8 @@ class Resumer:
             elif other.fenced_at is None:
                 continue
             fence.cut(journal, other, self._worker.reach)
-        journal.forget(gone)
+        if gone:
+            journal.forget(gone)
 
     def _step_aside(self) -> None:
         """End if cluster and bus answer others, but this process no more.

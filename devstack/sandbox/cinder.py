@@ -206,7 +206,8 @@ class CinderDaemons(Part):
             self.layout.guard,
             {**self.layout.environment(),
              # Native threads: eventlet is on its way out of OpenStack.
-             'OS_CINDER_DISABLE_EVENTLET_PATCHING': '1'})
+             'OS_CINDER_DISABLE_EVENTLET_PATCHING':
+                 '0' if self.layout.settings.eventlet else '1'})
 
     def hosts_up(self, binary: str) -> set[str]:
         """Return the hosts whose heartbeat is recent."""

@@ -56,6 +56,8 @@ class Settings:
     :param schedulers: how many cinder-scheduler processes.
     :param storage_nodes: how many volume services share the backends; more
         than one makes them an active/active cluster.
+    :param eventlet: Cinder's daemons on green threads, as they still run
+        unless told otherwise.
     :param journal: requests survive the death of their service.
     :param parts: which of OPTIONAL_PARTS to add.
     :param stats_interval: seconds between two reports of a backend to
@@ -68,6 +70,7 @@ class Settings:
     stock: bool = False
     schedulers: int = 1
     storage_nodes: int = 1
+    eventlet: bool = False
     journal: bool = False
     parts: frozenset[str] = frozenset()
     backends: tuple[Backend, ...] = BACKENDS

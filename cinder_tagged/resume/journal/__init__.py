@@ -5,5 +5,6 @@ from cinder_tagged.resume.journal.store import Entry
 from cinder_tagged.resume.journal.store import Fenced
 from cinder_tagged.resume.journal.store import Incarnation
 from cinder_tagged.resume.journal.store import Journal
+from cinder_tagged.resume.journal.store import REMEMBER
 
-__all__ = ['Entry', 'Fenced', 'Incarnation', 'Journal']
+__all__ = ['REMEMBER', 'Entry', 'Fenced', 'Incarnation', 'Journal']

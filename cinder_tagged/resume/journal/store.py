@@ -14,6 +14,7 @@ import time
 from typing import Any
 
 from oslo_db import exception as db_exception
+from oslo_serialization import jsonutils
 import sqlalchemy as sa
 from sqlalchemy import schema
 
@@ -127,7 +128,7 @@ class Journal:
         with self._engine.begin() as connection:
             result = connection.execute(ENTRIES.insert().values(
                 method=method, resource_id=resource_id,
-                request_id=request_id, message=json.dumps(message),
+                request_id=request_id, message=jsonutils.dumps(message),
                 token=token, queue=queue, state=State.CAST.value, attempts=0,
                 created_at=now, changed_at=now))
             return int(result.inserted_primary_key[0])
@@ -161,8 +162,10 @@ class Journal:
             if queue:
                 values['queue'] = queue
             taken = connection.execute(
+                # Not the state just read: a scheduler that hands it on at
+                # this moment does not take it away from who claims it.
                 ENTRIES.update().where(
-                    ENTRIES.c.id == row.id, ENTRIES.c.state == row.state)
+                    ENTRIES.c.id == row.id, ENTRIES.c.state.in_(waiting))
                 .values(**values)).rowcount
             return (row.id if taken else None), True
 
@@ -399,7 +402,10 @@ class Journal:
         return [_incarnation(row) for row in rows]
 
     def forget(self, incarnation_ids: Iterable[str]) -> None:
-        """Remove processes that are cut off and own nothing any more."""
+        """Remove processes that are cut off and own nothing any more.
+
+        Those stay that were cut off less than REMEMBER seconds ago.
+        """
         owned = sa.select(ENTRIES.c.owner).where(ENTRIES.c.owner.is_not(None))
         old = self._clock() - REMEMBER
         with self._engine.begin() as connection:

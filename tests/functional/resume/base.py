@@ -53,14 +53,17 @@ class ResumeTestCase(oslo_base.BaseTestCase):
     """A sandbox of its own, whose volume services may die.
 
     :cvar nodes: how many volume services
+    :cvar eventlet: on green threads, Cinder's own choice, or on native ones
     """
 
     nodes = 3
+    eventlet = False
 
     def setUp(self) -> None:
         # First: it outlives the fixtures' HOME.
         self.sandbox = base.new_sandbox(
             journal=True, storage_nodes=self.nodes, backends=BACKENDS[:2],
+            eventlet=self.eventlet,
             # Quick to see that a node lost its clusters.
             overlays={'cinder': {'backend_defaults': {
                 'cluster_probe_interval': 2, 'cluster_probe_deadline': 3}}},
@@ -96,6 +99,21 @@ class ResumeTestCase(oslo_base.BaseTestCase):
         return {why for (why,) in self.sandbox.database.execute(
             'SELECT why FROM cinder_tagged_incarnations WHERE host LIKE %s',
             f'{host}@%', database='cinder')}
+
+    def resumed(self) -> dict[str, int]:
+        """Return how many requests another service did again, by kind."""
+        return dict(self.sandbox.database.execute(
+            'SELECT method, SUM(number) FROM cinder_tagged_outcomes '
+            'GROUP BY method', database='cinder'))
+
+    def owner(self, method: str) -> str:
+        """Return a node that works on such a request now; '' if none."""
+        rows = self.sandbox.database.execute(
+            'SELECT i.host FROM cinder_tagged_entries e JOIN '
+            'cinder_tagged_incarnations i ON i.id = e.owner WHERE '
+            "e.method = %s AND e.state = 'running' AND i.fenced_at IS NULL",
+            method, database='cinder')
+        return str(rows[0][0]).partition('@')[0] if rows else ''
 
     def start(self, host: str) -> None:
         """Start a node again and wait until it serves."""
