@@ -165,9 +165,10 @@ class Resumer:
             ledger.settle(self._life.journal, entry.id,
                           gone=resource is None)
             if decision.verdict is Verdict.REDO:
-                LOG.warning('Doing %s of %s again (attempt %d): %s.',
-                            entry.method, entry.resource_id,
-                            entry.attempts + 1, decision.reason)
+                LOG.warning('Doing %s of %s again (begun %d times before): '
+                            '%s.', entry.method, entry.resource_id,
+                            entry.attempts + (entry.owner is not None),
+                            decision.reason)
                 self._worker.redo(entry, resource)
                 self._count(entry, 'resumed')
                 LOG.info('%s of %s was resumed %.1f s after it was asked '

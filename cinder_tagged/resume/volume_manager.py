@@ -108,7 +108,7 @@ class VolumeManager(manager.VolumeManager):
         operation = OPERATIONS[entry.method]
         ctxt = work.context_of(entry)
         arguments = work.arguments_of(entry, ctxt)
-        if entry.owner is not None:
+        if entry.owner is not None or entry.attempts:
             work.clear_leftovers(operation, resource, self.driver)
         work.reset(operation, resource)
         arguments['learnt'] = entry.message.get('learnt') or {}

@@ -212,7 +212,11 @@ class Journal:
 
     def take_over(self, entry: Entry, owner: str, to: State,
                   queue: str | None) -> bool:
-        """Claim an entry that was left behind, exactly as it was seen."""
+        """Claim an entry that was left behind, exactly as it was seen.
+
+        It counts as an attempt only if somebody had begun: a message that
+        waited too long is not one that kills services.
+        """
         with self._engine.begin() as connection:
             return bool(connection.execute(ENTRIES.update().where(
                 ENTRIES.c.id == entry.id,
@@ -221,7 +225,7 @@ class Journal:
                 ENTRIES.c.owner.is_(None) if entry.owner is None
                 else ENTRIES.c.owner == entry.owner,
             ).values(state=to.value, owner=owner, queue=queue,
-                     attempts=entry.attempts + 1,
+                     attempts=entry.attempts + (entry.owner is not None),
                      changed_at=self._clock())).rowcount)
 
     def left_behind(self, lost_before: float, limit: int,

@@ -14,9 +14,9 @@ class TestJournal(base.BaseTestCase):
     def setUp(self):
         super().setUp()
         self.now = 1000.0
-        self.journal = journal.Journal(
-            sa.create_engine('sqlite://', poolclass=pool.StaticPool),
-            clock=lambda: self.now)
+        self.engine = sa.create_engine('sqlite://',
+                                       poolclass=pool.StaticPool)
+        self.journal = journal.Journal(self.engine, clock=lambda: self.now)
         self.journal.create_tables()
 
     def open(self, resource='v1', queue=None, method='create_volume'):
@@ -50,6 +50,41 @@ class TestJournal(base.BaseTestCase):
         found = self.journal.entries()[0]
         self.assertEqual((State.RUNNING, 'volume'),
                          (found.state, found.owner))
+
+    def test_a_claim_wins_against_the_schedulers_note(self):
+        entry = self.open()
+        self.claim('scheduler', State.SCHEDULING, queue=None)
+        noted = []
+
+        @sa.event.listens_for(self.engine, 'after_cursor_execute')
+        def hand_on(connection, cursor, statement, *_):
+            # Between what the volume service reads and what it writes.
+            if statement.startswith('SELECT') and not noted:
+                noted.append(statement)
+                connection.execute(sa.text(
+                    "UPDATE cinder_tagged_entries SET state = 'scheduled', "
+                    'owner = NULL'))
+        self.assertEqual((entry, True), self.claim('volume'))
+        self.assertEqual(1, len(noted))
+
+    def test_what_a_service_learnt_is_kept_with_the_message(self):
+        entry = self.open(method='retype')
+        self.journal.claim('retype', 'v1', 'req-1', 'one', State.RUNNING)
+        self.journal.learn(entry, 'two', {'host': 'elsewhere'})
+        self.journal.learn(entry, 'one', {'host': 'h'})
+        self.assertEqual({'context': {}, 'learnt': {'host': 'h'}},
+                         self.journal.entries()[0].message)
+
+    def test_a_message_that_waited_is_no_attempt(self):
+        entry = self.open()
+        self.journal.take_over(self.journal.entries()[0], 'one',
+                               State.RUNNING, 'c@b')
+        self.assertEqual(0, self.journal.entries()[0].attempts)
+        self.journal.take_over(self.journal.entries()[0], 'two',
+                               State.RUNNING, 'c@b')
+        found = self.journal.entries()[0]
+        self.assertEqual((entry, 'two', 1),
+                         (found.id, found.owner, found.attempts))
 
     def test_a_second_scheduler_cannot_claim_what_one_has(self):
         self.open()
@@ -91,7 +126,7 @@ class TestJournal(base.BaseTestCase):
         took = [self.journal.take_over(seen, who, State.SCHEDULING, None)
                 for who in ('one', 'two')]
         self.assertEqual([True, False], took)
-        self.assertEqual(1, self.journal.entries()[0].attempts)
+        self.assertEqual('one', self.journal.entries()[0].owner)
         # The late message finds it claimed, and is dropped.
         self.assertEqual((None, True),
                          self.claim('three', State.SCHEDULING))
