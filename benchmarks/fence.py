@@ -107,14 +107,13 @@ ROWS: dict[str, Callable[[scenario.Result], float | None]] = {
 
 
 def table(runs: list[scenario.Result]) -> str:
-    """Return "median (min-max)" by row and kind."""
-    kinds = [kind for kind in KINDS if any(r.kind == kind for r in runs)]
+    """Return "median (min-max)" by row and kind, of runs that are alike."""
+    groups = [found for kind in KINDS
+              if (found := [r for r in runs if r.kind == kind])]
     lines = [f'{"seconds after the cut":28}' + ''.join(
-        f'{f"{kind}, {sum(r.kind == kind for r in runs)} runs":>22}'
-        for kind in kinds)]
+        f'{f"{group[0].kind}, {len(group)} runs":>22}' for group in groups)]
     for name, value in ROWS.items():
-        cells = [_cell([value(r) for r in runs if r.kind == kind])
-                 for kind in kinds]
+        cells = [_cell([value(r) for r in group]) for group in groups]
         lines.append(f'{name:28}' + ''.join(f'{c:>22}' for c in cells))
     return '\n'.join(lines)
 
@@ -149,11 +148,12 @@ def main() -> int:
         for kind in chosen.kinds:
             _say(f'run {number + 1} of {chosen.runs}: {kind}')
             add(measure(kind, chosen.io_timeout))
-    runs = load()
-    if found := cases(runs):
+    every = load()
+    if found := cases([r for r in every if r.io_timeout == IO_TIMEOUT]):
         report('fence', 'seconds', found)
-    print()
-    print(table(runs))
+    for io_timeout in sorted({r.io_timeout or 0 for r in every}):
+        print(f'\nio_timeout {io_timeout}')
+        print(table([r for r in every if r.io_timeout == io_timeout]))
     return 0
 
 

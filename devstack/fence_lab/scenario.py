@@ -246,13 +246,15 @@ class Scene:
 def stock(lab: Lab, say: Callable[[str], None] = print) -> Result:
     """No fencing: node 1 hangs, then its watchdog resets it."""
     scene = Scene(lab, say)
+    scene.say('both machines are up, locks held')
     lab.install()
     scene.other_device()
     scene.write('one')
     result = scene.begin('stock')
     scene.cut()
     result.paths_lost = scene.await_paths_lost()
-    scene.say(f'all paths lost at +{result.paths_lost} s')
+    scene.say(f'all paths lost at +{result.paths_lost} s; I/O hangs; '
+              'the watchdog has two minutes')
     result.node_reset = scene.await_reset()
     scene.say(f'node 1 was reset at +{result.node_reset} s')
     result.peer_active = scene.peer_takes('one')
@@ -263,6 +265,7 @@ def fenced(lab: Lab, say: Callable[[str], None] = print,
            by: str = 'watcher') -> Result:
     """Fencing by the watcher or by the kill command, and the way back."""
     scene = Scene(lab, say)
+    scene.say('both machines are up, locks held')
     lab.install()
     scene.other_device()
     scene.write('one')
@@ -277,10 +280,12 @@ def fenced(lab: Lab, say: Callable[[str], None] = print,
     result.paths_lost = scene.await_paths_lost()
     scene.say(f'all paths lost at +{result.paths_lost} s')
     scene.say(f'I/O ended with errors at +{result.io_ended} s')
-    scene.say(f'locks dropped at +{result.locks_dropped} s')
+    scene.say(f'locks dropped at +{result.locks_dropped} s; node 2 may '
+              'take the volume when sanlock holds the lease for expired')
     result.peer_active = scene.peer_takes('one')
     scene.peer_writes_over('one')
     scene.peer_stops()
+    scene.say('node 2 has written over the volume; node 1 is still up')
     scene.plug()
     back = scene.recover()
     result.recovered = back['seconds']

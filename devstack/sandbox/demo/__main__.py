@@ -65,7 +65,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog='tools/demo', description='Place volumes, an image and system '
         'disks by feature tags with a real OpenStack on real Ceph clusters, '
-        'boot servers from them, then stop everything.')
+        'boot servers from them, then stop everything. tools/demo --fence '
+        'plays another story: a node that loses its SAN.')
     parser.add_argument('--with', dest='stories', type=_stories,
                         default=list(STORIES), metavar='PART,...',
                         help='tell only this: '

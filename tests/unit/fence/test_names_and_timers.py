@@ -79,3 +79,13 @@ class TestTimers(base.BaseTestCase):
 
     def test_kill_deadline_above_the_grace(self):
         self.assertEqual('error', self.levels(kill=45)['kill command'])
+
+    def test_shortest_io_timeout_leaves_the_watcher_its_time(self):
+        iscsi = timers.Timers(detection=4)
+        self.assertEqual(5, timers.shortest_io_timeout(iscsi))
+        self.assertIn('5 s on every host can (100 s)',
+                      timers.check(iscsi)[-1].message)
+        self.assertNotIn('can (', timers.check(
+            timers.Timers(io_timeout=5, detection=4))[-1].message)
+        self.assertIsNone(timers.shortest_io_timeout(
+            timers.Timers(grace=1000)))

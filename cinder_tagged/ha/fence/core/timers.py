@@ -7,6 +7,7 @@ up to that long after the last renewal: the time left counts from there.
 """
 
 from dataclasses import dataclass
+from dataclasses import replace
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,25 @@ def check(timers: Timers) -> tuple[Finding, ...]:
     return tuple(found)
 
 
+def _watcher_done(timers: Timers) -> float:
+    """Return when the watcher is done at worst."""
+    return (deadlines(timers).renewal + (timers.detection or 0)
+            + timers.grace + timers.run)
+
+
+def shortest_io_timeout(timers: Timers) -> int | None:
+    """Return the least io_timeout that leaves the watcher its time.
+
+    Every other setting stays; None when no usual one is long enough.
+    """
+    return next((io for io in range(1, 61) if _watcher_done(
+        replace(timers, io_timeout=io)) < deadlines(
+            replace(timers, io_timeout=io)).kill_command), None)
+
+
 def _watcher(timers: Timers) -> Finding:
     limits = deadlines(timers)
-    worst = (limits.renewal + (timers.detection or 0) + timers.grace
-             + timers.run)
+    worst = _watcher_done(timers)
     text = (f'at worst the watcher is done {worst:.0f} s after the last '
             f'renewal; the kill command comes at {limits.kill_command} s, '
             f'the reset from {limits.reset_earliest} s')
@@ -123,8 +139,12 @@ def _session(timers: Timers) -> Finding:
 
 def _peers(timers: Timers) -> Finding:
     limits = deadlines(timers)
-    return Finding(
-        'ok', 'peers',
-        f'another host can take the locks {limits.takeover} s after the '
-        'last renewal; dropping locks on a node without storage cannot '
-        'shorten that')
+    text = (f'another host can take the locks {limits.takeover} s after the '
+            'last renewal; dropping locks on a node without storage cannot '
+            'shorten that')
+    least = shortest_io_timeout(timers)
+    if least is not None and least < timers.io_timeout:
+        wait = deadlines(replace(timers, io_timeout=least)).takeover
+        text += (f'; an io_timeout of {least} s on every host can ({wait} '
+                 's), if the SAN always answers within it')
+    return Finding('ok', 'peers', text)
