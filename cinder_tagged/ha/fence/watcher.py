@@ -23,6 +23,10 @@ LOG = logging.getLogger(__name__)
 
 # While a run is at work its tools come first: look less often.
 CALM = 5
+# Seconds for which locks and leases are taken as read.  Tables and paths
+# are looked at each time, without a process; a lease is too old only after
+# many of these.
+LOCKS_KEPT = 5.0
 
 
 class Watcher:
@@ -45,10 +49,20 @@ class Watcher:
         self._suspicions: dict[str, watching.Suspicion | None] = {}
         self._sound_since: dict[str, float] = {}
         self._busy: dict[str, threading.Thread] = {}
+        self._known: raw.Facts | None = None
+        self._known_at = 0.0
 
     def poll(self) -> tuple[Order, ...]:
         """Look once; return the orders that are due now."""
-        return self._orders(self._node.facts(quick=True))
+        return self._orders(self._look())
+
+    def _look(self) -> raw.Facts:
+        now = self._node.clock()
+        if self._known and now - self._known_at < LOCKS_KEPT:
+            return self._node.facts(quick=True, known=self._known)
+        self._known = self._node.facts(quick=True)
+        self._known_at = now
+        return self._known
 
     def _orders(self, facts: raw.Facts) -> tuple[Order, ...]:
         now = self._node.clock()
@@ -59,6 +73,8 @@ class Watcher:
             suspicion = watching.suspect(view, now, before)
             self._suspicions[vg] = suspicion
             if suspicion and not before:
+                # Read locks anew: from now on they cannot change.
+                self._known = None
                 LOG.warning('%s: %s; fencing in %.0f s unless it comes '
                             'back', vg, assess(view).reason, self._grace)
             elif before and not suspicion:
@@ -93,6 +109,7 @@ class Watcher:
 
     def _rest(self) -> float:
         if self._working():
+            self._known = None
             return self._interval * CALM
         return watching.time_left(
             self._suspicions.values(), self._node.clock(), self._grace,
@@ -102,8 +119,9 @@ class Watcher:
         return any(thread.is_alive() for thread in self._busy.values())
 
     def _round(self) -> None:
-        facts = self._node.facts(quick=True)
+        facts = self._look()
         for order in self._orders(facts):
+            self._known = None  # the run changes locks
             self._start(order.vg, lambda o=order: self._fencer.run(
                 o, known=facts))
         for vg in self.recoverable():

@@ -12,6 +12,7 @@ from cinder_tagged.ha.fence import exceptions
 from cinder_tagged.ha.fence.adapters.records import RecordStore
 from cinder_tagged.ha.fence.core import facts as raw
 from cinder_tagged.ha.fence.core.facts import Block
+from cinder_tagged.ha.fence.core.facts import DmDevice
 from cinder_tagged.ha.fence.core.model import Lease
 from cinder_tagged.ha.fence.core.model import Order
 from cinder_tagged.ha.fence.core.model import Scope
@@ -167,6 +168,33 @@ class TestFencing(FencingTestCase):
         record = {v.lv: v for v in self.store.load('vg').volumes}
         self.assertEqual(w.printed('P'), record['thin'].lock_uuid)
         self.assertTrue(record['pool_tdata'].hidden)
+
+    def test_snapshot_and_origin_go_before_what_carries_them(self):
+        world = w.World(
+            w.mpath('mpatha', '253:0', alive=False),
+            w.lv('lvmlock', 'L', '253:1', '253:0'),
+            w.lv('o-real', 'O', '253:2', '253:0', layer='real'),
+            w.lv('o', 'O', '253:3', '253:2', 'snapshot-origin'),
+            w.lv('s-cow', 'S', '253:4', '253:0', layer='cow'),
+            w.lv('s', 'S', '253:5', '253:2 253:4', 'snapshot'))
+        self.assertEqual('released', self.run_now(world).outcome)
+        self.assertEqual(
+            ['vg-o', 'vg-s', 'vg-o-real', 'vg-s-cow'],
+            [s.split()[4] for s in world.done if 'table' in s])
+        self.assertEqual({'o', 's'}, {
+            v.lv for v in self.store.load('vg').volumes})
+
+    def test_encrypted_physical_volume_is_looked_through(self):
+        world = w.World(
+            w.mpath('mpatha', '253:0', alive=False),
+            w.lv('lvmlock', 'L', '253:1', '253:8'),
+            w.lv('one', 'A', '253:2', '253:8'))
+        world.devices['secret'] = DmDevice(
+            'secret', 'CRYPT-LUKS2-x', '253:8', targets=('crypt',),
+            below=('253:0',))
+        self.assertEqual('released', self.run_now(world).outcome)
+        self.assertEqual({'vg-one'}, world.isolated())
+        self.assertFalse(world.devices['mpatha'].queueing)
 
     @ddt.data('', 'offline', 'transport-offline')
     def test_no_multipath_goes_straight_to_the_wipe(self, state):

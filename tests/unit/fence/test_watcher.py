@@ -65,12 +65,24 @@ class TestWatcher(test_fencing.FencingTestCase):
         self.world.lease = Lease(10, 80, recovering=True)
         self.assertTrue(self.watcher().poll())
 
+    def test_locks_are_read_rarely_until_something_is_lost(self):
+        watcher = self.watcher()
+        for _ in range(4):
+            watcher.poll()
+            self.world.now += 1
+        self.assertEqual(1, self.world.locks_read)
+        self.world.paths('mpatha', False)
+        watcher.poll()
+        watcher.poll()
+        self.assertEqual(2, self.world.locks_read)
+
     def test_fenced_group_is_left_alone(self):
         watcher = self.watcher()
         self.world.paths('mpatha', False)
         watcher.poll()
         self.world.now += 6
         self.watched.run(watcher.poll()[0])
+        self.world.now += 5
         self.assertEqual((), watcher.poll())
 
     def test_recovers_by_itself_only_when_told(self):
