@@ -29,6 +29,9 @@ from cinder_tagged.ha.fence.fencer import Report
 LOG = logging.getLogger(__name__)
 NAME = 'cinder-tagged-fence'
 DONE, NOT_DONE, WRONG_USE = 0, 1, 2
+# Seconds that a kill command gets even when its start took them all: without
+# it the node is lost for certain.
+LEAST = 5.0
 
 
 class Command:
@@ -69,7 +72,7 @@ class Command:
         order = Order(self.conf.command.vg, drop=False, forced=True,
                       reason='sanlock lost its lease')
         left = self.fence.kill_deadline - processes.age()
-        return self._reported(self.fencer.run(order, max(left, 1.0)))
+        return self._reported(self.fencer.run(order, max(left, LEAST)))
 
     def recover(self) -> int:
         report, end = self.fencer.recover(self.conf.command.vg)

@@ -103,7 +103,9 @@ class Fencer:
         tries: Mapping[str, int] = {}
         record = self.record(order.vg)
         while True:
-            facts = self._look(order.vg, end, bool(tries), known)
+            # A kill command has no time for a tool that tells no more.
+            quick = bool(tries) or not order.drop
+            facts = self._look(order.vg, end, quick, known)
             view = raw.view_of(facts, order.vg, record)
             order = watching.escalate(view, order)
             steps = fencing.next_steps(view, order, tries)

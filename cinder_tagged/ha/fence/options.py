@@ -24,11 +24,11 @@ OPTS = [
         'run_deadline', default=20.0, min=1,
         help='Seconds that one fencing run may take, all steps together.'),
     cfg.FloatOpt(
-        'kill_deadline', default=30.0, min=1,
+        'kill_deadline', default=45.0, min=1,
         help='The same as run_deadline when run as lvmlockctl_kill_command, '
-             'counted from the start of the process. '
-             'Keep it below the grace that sanlock leaves: 40 s with a '
-             'watchdog of 60 s, 15 s with one of 30 s.'),
+             'counted from the start of the process. Keep it below the '
+             'time that the watchdog leaves then: its own less 10 s, so '
+             '50 s with a watchdog of 60 s.'),
     cfg.FloatOpt(
         'command_deadline', default=5.0, min=0.5,
         help='Seconds that a single tool (dmsetup, multipathd, lvmlockctl, '

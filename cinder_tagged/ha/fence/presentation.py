@@ -78,8 +78,8 @@ def check(read: Timers, found: Iterable[Finding]) -> str:
         f'  {limits.renewal:5d}  next renewal due',
         f'  {limits.warning:5d}  sanlock warns',
         f'  {limits.kill_command:5d}  sanlock gives up, kill command runs',
-        f'  {limits.kill_command + limits.kill_grace:5d}  sanlock ends '
-        'lvmlockd',
+        f'  {limits.kill_command + limits.kill_grace:5d}  sanlock asks '
+        'lvmlockd to end, in vain while it has locks',
         f'  {limits.reset_earliest:5d}  the watchdog may reset this node',
         f'  {limits.takeover:5d}  another node may take the locks', '']
     for finding in found:

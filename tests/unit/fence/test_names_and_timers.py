@@ -77,8 +77,8 @@ class TestTimers(base.BaseTestCase):
         found = self.levels(io_timeout=2, watchdog=10)
         self.assertEqual('error', found['kill command'])
 
-    def test_kill_deadline_above_the_grace(self):
-        self.assertEqual('error', self.levels(kill=45)['kill command'])
+    def test_kill_deadline_beyond_the_watchdog(self):
+        self.assertEqual('error', self.levels(kill=50)['kill command'])
 
     def test_shortest_io_timeout_leaves_the_watcher_its_time(self):
         iscsi = timers.Timers(detection=4)
