@@ -6,7 +6,6 @@ stand in their place in the volume API and hand out contexts that write the
 message down first; nothing else about them changes.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from cinder.scheduler import rpcapi as scheduler_rpcapi
@@ -16,8 +15,6 @@ from cinder.volume import volume_utils
 from cinder_tagged.resume import secrets
 from cinder_tagged.resume.core.operations import OPERATIONS
 from cinder_tagged.resume.journal import Journal
-
-Opener = Callable[[], Journal]
 
 
 class _JournalledContext:
