@@ -67,10 +67,12 @@ class TestTakeover(base.ResumeTestCase):
             node = next(n for n in ha.nodes if host.endswith(n.name))
             node.die()
             self.cinder_volume.nodes[host].kill()
-            self.wait_until(lambda: self.fenced(host), f'{host} fenced')
-            events = [event for n in ha.nodes if n is not node
-                      for event in n.history()]
-        self.assertIn(_HOOK_SAYS, self.reasons(host), events)
+            peers = [n for n in ha.nodes if n is not node]
+            self.wait_until(lambda: [
+                event for n in peers for event in n.history()
+                if event['event'] == 'peer_death_done'], 'the hook ran')
+        self.wait_until(lambda: self.fenced(host), f'{host} fenced')
+        self.assertIn(_HOOK_SAYS, self.reasons(host))
         self.start(host)
 
     def cut_from_ceph(self, host):
