@@ -9,10 +9,9 @@ import sys
 import time
 from typing import Any
 
-from cinder.common import config  # noqa: F401 - registers Cinder's options
-from cinder.db import api as cinder_db
 from cryptography import fernet
 from oslo_config import cfg
+from oslo_db import options as db_options
 from oslo_log import log as logging
 
 from cinder_tagged import exceptions
@@ -167,8 +166,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(fernet.Fernet.generate_key().decode())
         return 0
     files = [f'--config-file={name}' for name in arguments.config_file]
+    db_options.set_defaults(CONF)
     CONF(files, project='cinder')
-    cinder_db.configure(CONF)
     try:
         journal = database.open_journal()
         if arguments.command == 'takeover':

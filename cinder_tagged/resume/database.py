@@ -11,7 +11,6 @@ is rolled back. No clock and no timeout is involved.
 from collections.abc import Callable
 from typing import Any
 
-from cinder.db import api as cinder_db
 from oslo_config import cfg
 from oslo_db.sqlalchemy import enginefacade
 from oslo_log import log as logging
@@ -62,6 +61,8 @@ def install_fence(incarnation: str,
                     'process that is fenced while it commits may still '
                     'change a record.')
         return
+    # Here, not above: the command of the HA agents starts without Cinder.
+    from cinder.db import api as cinder_db
     engine = cinder_db.get_engine()
     share = (' LOCK IN SHARE MODE' if engine.dialect.name == 'mysql' else '')
     question = ('SELECT fenced_at, why FROM '  # noqa: S608 - own UUID

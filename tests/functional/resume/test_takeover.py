@@ -30,8 +30,8 @@ _LOAD_S = 5
 class TestTakeover(base.ResumeTestCase):
     """Three nodes; without FULL all faults in one stack, once each."""
 
-    @ddt.named_data(*[[fault, *[fault] * _TIMES] for fault in FAULTS] if FULL
-                    else [['each', *FAULTS, 'die']])
+    @ddt.named_data(*([*([fault, *[fault] * _TIMES] for fault in FAULTS),
+                       ['die', 'die']] if FULL else [['each', *FAULTS]]))
     def test_a_node_that_fails_costs_no_request(self, *faults):
         dice = random.SystemRandom()
         with self.stream() as stream:
