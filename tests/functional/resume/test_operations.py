@@ -35,7 +35,7 @@ KINDS = {
     'upload': 'copy_volume_to_image',
 }
 FULL = bool(os.environ.get('CINDER_TAGGED_FULL'))
-EVERYDAY = ('create_from_image',)
+EVERYDAY = ('create_empty',)
 
 
 class TestOperations(base.ResumeTestCase):
