@@ -2,9 +2,9 @@
 """``cinder-tagged check``."""
 
 import argparse
-from collections.abc import Sequence
 import pathlib
 import sys
+from typing import Any
 
 from cinder_tagged.check import gather
 from cinder_tagged.check import model
@@ -21,10 +21,8 @@ exit status: 0 nothing as bad as --fail-on was found; 1 something was;
 """
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
-    top = argparse.ArgumentParser(prog='cinder-tagged')
-    commands = top.add_subparsers(dest='command', required=True)
+def add_to(commands: Any) -> None:
+    """Add the command to the parser of ``cinder-tagged``."""
     check = commands.add_parser(
         'check', epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -62,7 +60,6 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument(
         '--fail-on', choices=('error', 'warning', 'info'), default='error',
         help='the least severity that makes the exit status 1')
-    return top
 
 
 def _seconds(text: str) -> int:
@@ -92,9 +89,8 @@ def _wanted(arguments: argparse.Namespace) -> gather.Wanted:
         deadline=arguments.deadline if arguments.connect else None)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns its exit status."""
-    arguments = parser().parse_args(argv)
     wanted = _wanted(arguments)
     looked_at = [*wanted.cinder, *wanted.nova, *wanted.glance,
                  *filter(None, (wanted.collected, wanted.secrets))]
@@ -108,7 +104,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(show(found, looked_at))
     limit = model.Severity[arguments.fail_on.upper()]
     return int(any(finding.severity >= limit for finding in found))
-
-
-if __name__ == '__main__':
-    sys.exit(main())

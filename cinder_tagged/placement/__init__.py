@@ -15,8 +15,10 @@ from cinder_tagged.placement.index import PlacementIndex
 from cinder_tagged.placement.policy import get_policy
 from cinder_tagged.placement.policy import POLICIES
 from cinder_tagged.placement.policy import Policy
+from cinder_tagged.placement.pool import Load
 from cinder_tagged.placement.pool import load_of
 from cinder_tagged.placement.pool import Pool
+from cinder_tagged.placement.pool import room_of
 from cinder_tagged.placement.request import ASKED_METADATA
 from cinder_tagged.placement.request import EXTRA_SPEC
 from cinder_tagged.placement.request import HINT
@@ -26,6 +28,7 @@ from cinder_tagged.placement.request import WHY_METADATA
 
 __all__ = [
     'ASKED_METADATA', 'EXTRA_SPEC', 'HINT', 'POLICIES', 'WHY_METADATA',
-    'Decision', 'Judgement', 'PlacementIndex', 'Policy', 'Pool', 'Request',
-    'Verdict', 'decide', 'get_policy', 'load_of', 'requirement',
+    'Decision', 'Judgement', 'Load', 'PlacementIndex', 'Policy', 'Pool',
+    'Request', 'Verdict', 'decide', 'get_policy', 'load_of', 'requirement',
+    'room_of',
 ]

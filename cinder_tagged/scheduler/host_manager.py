@@ -12,6 +12,7 @@ goes the ordinary way, to the same result.
 
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
 import dataclasses
 import threading
 from typing import Any
@@ -345,7 +346,9 @@ class TaggedHostManager(host_manager.HostManager):
         """List all pools and what they report, with ``backend_state``.
 
         Tagged pools whose volume service is gone are listed as down for a
-        while, so that explanations from outside can name them.
+        while, so that explanations from outside can name them. Loads are
+        those that this scheduler places by: the services' own sums leave out
+        volumes that were moved, and what was placed since the last report.
         """
         self._update_backend_state_map(context)
         wanted = dict(filters or {})
@@ -357,16 +360,27 @@ class TaggedHostManager(host_manager.HostManager):
                 context, volume_types.get_by_name_or_id(context, volume_type),
                 pools)
         listed = {} if volume_type else self.registry.withdrawn()
-        up = {pool.backend: pool.up for pool in self.board.pools(pools)}
+        board = {pool.backend: pool for pool in self.board.pools(pools)}
         for key, pool in pools.items():
-            listed[key] = dict(pool.capabilities)
-            listed[key].setdefault('backend_state',
-                                   'up' if up.get(key) else 'down')
+            listed[key] = _with_loads(pool.capabilities, board.get(key))
         return [dict(name=key, capabilities=caps)
                 for key, caps in listed.items()
                 if (not name or key == name) and all(
                     self._equal_after_convert(caps.get(attr), value)
                     for attr, value in wanted.items())]
+
+
+def _with_loads(reported: Mapping[str, Any],
+                pool: placement.Pool | None) -> dict[str, Any]:
+    """Return what a pool reports, with what the board knows better."""
+    caps = dict(reported)
+    caps.setdefault('backend_state', 'up' if pool and pool.up else 'down')
+    if pool is not None:
+        caps['allocated_capacity_gb'] = pool.allocated_gb + pool.pending_gb
+        if isinstance(provisioned := caps.get('provisioned_capacity_gb'),
+                      (int, float)):
+            caps['provisioned_capacity_gb'] = provisioned + pool.pending_gb
+    return caps
 
 
 def _one_at_a_time(classes: Iterable[type[Any]]) -> bool:

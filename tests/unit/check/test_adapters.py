@@ -10,7 +10,7 @@ import ddt
 import fixtures
 from oslotest import base
 
-from cinder_tagged.check import cli
+from cinder_tagged import command
 from cinder_tagged.check import model
 from cinder_tagged.check.adapters import access
 from cinder_tagged.check.adapters import ceph_files
@@ -201,7 +201,7 @@ class CommandTest(FilesCase):
         out = io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
             try:
-                status = cli.main(['check', *arguments])
+                status = command.main(['check', *arguments])
             except SystemExit as exc:
                 status = exc.code
         return status, out.getvalue()

@@ -312,6 +312,17 @@ class TestPools(fakes.SchedulerTestCase):
                              {k: v for k, v in pools[pool['name']].items()
                               if k in pool['capabilities']})
 
+    def test_loads_are_those_that_it_places_by(self):
+        self.add_backend(self.manager, 'c', allocated_capacity_gb=7.0,
+                         provisioned_capacity_gb=7.0)
+        self.manager.board.consume(name_of('c'), 5)
+        caps = self.pools()[name_of('c')]
+        counted = self.manager.board.pools([name_of('c')])[0]
+        self.assertEqual(5, counted.pending_gb)
+        self.assertEqual(
+            (counted.allocated_gb + 5, 12),
+            (caps['allocated_capacity_gb'], caps['provisioned_capacity_gb']))
+
     def test_filters(self):
         self.assertEqual([name_of('a')], list(self.pools(name=name_of('a'))))
         self.assertEqual([name_of('b')],
