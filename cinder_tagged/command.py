@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import sys
 
 from cinder_tagged.check import cli as check
+from cinder_tagged.metrics import cli as metrics
 from cinder_tagged.moves import arguments as moves_arguments
 from cinder_tagged.moves import cli as moves
 
@@ -16,15 +17,16 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest='command', required=True)
     check.add_to(commands)
     moves_arguments.add_to(commands)
+    metrics.add_to(commands)
     return top
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit status."""
     arguments = parser().parse_args(argv)
-    if arguments.command == 'check':
-        return check.run(arguments)
-    return moves.run(arguments)
+    run = {'check': check.run, 'metrics': metrics.run}.get(
+        arguments.command, moves.run)
+    return run(arguments)
 
 
 if __name__ == '__main__':

@@ -2,8 +2,12 @@
 """The commands, run by the real client on real services and clusters."""
 
 import json
+import signal
 import subprocess
 
+import requests
+
+from devstack.sandbox.process import free_port
 from tests.functional import base
 
 DEADLINE_S = 120
@@ -107,6 +111,49 @@ class TestTags(CommandTestCase):
         self.assertEqual(
             'cinder-tagged', self.cinder.find_type('test').extra_specs[
                 'feature:managed_by'])
+
+
+class TestMetrics(CommandTestCase):
+
+    def text(self, *words):
+        done = subprocess.run(
+            [self.sandbox.layout.program('cinder-tagged'), 'metrics', *words],
+            text=True, env=self.sandbox.environment(), capture_output=True,
+            timeout=DEADLINE_S, check=False)
+        self.assertEqual(0, done.returncode, done.stderr)
+        return done.stdout
+
+    def test_printed(self):
+        text = self.text()
+        for cluster, weight in (('ceph-ssd-a', 3), ('ceph-ssd-b', 1)):
+            labels = (f'{{cluster="{cluster}",'
+                      f'fsid="{self.clusters[cluster].fsid}",'
+                      'pool="volumes"}')
+            self.assertIn(f'cinder_tagged_cluster_up{labels} 1.0', text)
+            self.assertIn(f'cinder_tagged_cluster_weight{labels} '
+                          f'{weight}.0', text)
+        self.assertIn('cinder_tagged_tag_target{cluster="ceph-ssd-a",'
+                      'tag="ssd"} 0.75', text)
+
+    def test_served(self):
+        port = free_port()
+        with subprocess.Popen(
+                [self.sandbox.layout.program('cinder-tagged'), 'metrics',
+                 '--listen', f'127.0.0.1:{port}'],
+                env=self.sandbox.environment()) as server:
+            self.addCleanup(server.kill)
+            self.wait_until(lambda: self.scrape(port), 'metrics served')
+            server.send_signal(signal.SIGINT)
+            self.assertEqual(0, server.wait(DEADLINE_S))
+
+    def scrape(self, port):
+        try:
+            found = requests.get(f'http://127.0.0.1:{port}/metrics',
+                                 timeout=DEADLINE_S).text
+        except requests.ConnectionError:
+            return False
+        self.assertIn('cinder_tagged_cinder_up 1.0', found)
+        return True
 
 
 class TestExplain(CommandTestCase):
