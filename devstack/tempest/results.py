@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What two runs of the same tests came to, side by side. Pure."""
+
+from collections import Counter
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+import re
+
+#: Name of a test -> "ok", "FAILED" or "SKIPPED".
+Run = Mapping[str, str]
+
+# {0} tempest.api.volume.test_x.TestX.test_y[id-1,smoke] [1.5s] ... ok
+# {1} setUpClass (tempest.api.volume.test_x.TestX) ... SKIPPED: why
+_LINE = re.compile(r'^\{\d+\} (?:setUpClass \()?(?P<name>[\w.]+)'
+                   r'.* \.\.\. (?P<end>ok|FAILED|SKIPPED)')
+
+
+def read(output: str) -> dict[str, str]:
+    """Return what became of each test, from Tempest's output.
+
+    A class that was skipped, or broke, as a whole has its own name.
+    """
+    return {match['name']: match['end'] for line in output.splitlines()
+            if (match := _LINE.match(line))}
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Two runs.
+
+    :param worse: tests that pass with stock and do not with tags
+    :param better: the reverse
+    """
+
+    stock: Run
+    tagged: Run
+
+    @property
+    def worse(self) -> list[str]:
+        return self._differ(self.stock, self.tagged)
+
+    @property
+    def better(self) -> list[str]:
+        return self._differ(self.tagged, self.stock)
+
+    @staticmethod
+    def _differ(one: Run, other: Run) -> list[str]:
+        return sorted(name for name, end in one.items()
+                      if end == 'ok' and other.get(name) != 'ok')
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return a row for each group of tests, and one for all."""
+        groups: dict[str, list[str]] = {}
+        for name in sorted({*self.stock, *self.tagged}):
+            groups.setdefault(_group(name), []).append(name)
+        return [*(self._row(group, names)
+                  for group, names in groups.items()),
+                self._row('all', list({*self.stock, *self.tagged}))]
+
+    def _row(self, title: str, names: Sequence[str]) -> tuple[str, ...]:
+        def counts(run: Run) -> tuple[str, ...]:
+            found = Counter(run.get(name, 'not run') for name in names)
+            return tuple(str(found[end])
+                         for end in ('ok', 'FAILED', 'SKIPPED'))
+        return title, *counts(self.stock), *counts(self.tagged)
+
+
+def _group(name: str) -> str:
+    """Return the part of Tempest that a test is of."""
+    words = [word for word in name.split('.')
+             if not word.startswith(('test_', 'Test'))]
+    return '.'.join(words[:4])
+
+
+def table(rows: Sequence[tuple[str, ...]]) -> str:
+    """Return rows as text."""
+    head = ('TESTS', 'STOCK PASSED', 'FAILED', 'SKIPPED', 'TAGGED PASSED',
+            'FAILED', 'SKIPPED')
+    widths = [max(len(row[i]) for row in [head, *rows])
+              for i in range(len(head))]
+    return '\n'.join('  '.join(
+        cell.ljust(width) if i == 0 else cell.rjust(width)
+        for i, (cell, width) in enumerate(zip(row, widths, strict=True)))
+        for row in [head, *rows])
