@@ -111,42 +111,41 @@ class VolumeManager(manager.VolumeManager):
         if entry.owner is not None or entry.attempts:
             work.clear_leftovers(operation, resource, self.driver)
         work.reset(operation, resource)
-        arguments['learnt'] = entry.message.get('learnt') or {}
         if operation.resource in arguments:
             arguments[operation.resource] = resource
         resource._context = ctxt.elevated()
         try:
             with ledger.entry(entry.id):
                 getattr(self, f'_redo_{entry.method}', self._redo_same)(
-                    entry.method, ctxt, arguments)
+                    entry, ctxt, arguments)
         finally:
             self._settle(entry.id,
                          claims.unfinished(operation, resource.id))
 
-    def _redo_same(self, method: str, ctxt: Any,
+    def _redo_same(self, entry: Entry, ctxt: Any,
                    arguments: dict[str, Any]) -> None:
-        getattr(super(), method)(ctxt, **arguments)
+        getattr(super(), entry.method)(ctxt, **arguments)
 
-    def _redo_create_volume(self, method: str, ctxt: Any,
+    def _redo_create_volume(self, entry: Entry, ctxt: Any,
                             arguments: dict[str, Any]) -> None:
         super().create_volume(
             ctxt, arguments['volume'],
             request_spec=arguments['request_spec'],
             filter_properties=dict(arguments['filter_properties'] or {}))
 
-    def _redo_create_snapshot(self, method: str, ctxt: Any,
+    def _redo_create_snapshot(self, entry: Entry, ctxt: Any,
                               arguments: dict[str, Any]) -> None:
         super().create_snapshot(ctxt, arguments['snapshot'])
 
-    def _redo_extend_volume(self, method: str, ctxt: Any,
+    def _redo_extend_volume(self, entry: Entry, ctxt: Any,
                             arguments: dict[str, Any]) -> None:
         super().extend_volume(ctxt, arguments['volume'],
                               arguments['new_size'],
                               arguments['reservations'])
 
-    def _redo_retype(self, method: str, ctxt: Any,
+    def _redo_retype(self, entry: Entry, ctxt: Any,
                      arguments: dict[str, Any]) -> None:
-        learnt = dict(arguments['learnt'])
+        learnt = dict(entry.message.get('learnt') or {})
         if learnt:
             super().retype(ctxt, arguments['volume'], *learnt.pop('args'),
                            **learnt)
