@@ -91,14 +91,14 @@ def _asked(size_gb: int, found: rest.VolumeType | None, hints: list[str],
     except our_exceptions.ExpressionError as error:
         raise exceptions.CommandError(f'{origin}: {error}') from error
     request = placement.Request(
-        size_gb, require, thin=specs.get('provisioning:type') != 'thick')
+        size_gb, require, thin=placement.is_thin(specs))
     others = sorted(f'{key}={value}' for key, value in specs.items()
-                    if _judged_by_cinder(key))
+                    if judged_by_cinder(key))
     return Asked(request, found.name if found else None,
                  found.id if found else None, ', '.join(others))
 
 
-def _judged_by_cinder(key: str) -> bool:
+def judged_by_cinder(key: str) -> bool:
     """Tell whether Cinder's CapabilitiesFilter reads an extra spec."""
     scope, colon, _ = key.partition(':')
     return not colon or scope == 'capabilities'

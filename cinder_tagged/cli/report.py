@@ -62,18 +62,18 @@ def read_storage(pools: Iterable[Answer],
     known = list(services)
     faults = _faults(s for s in known if s['binary'] == 'cinder-volume')
     read = [_pool(answer, faults) for answer in pools]
-    reporting = {_service_of(pool.backend) for pool in read}
+    reporting = {service_of(pool.backend) for pool in read}
     by_stanza: dict[str, set[features.SecondLevelFeature]] = {}
     for pool in read:
         if pool.feature:
-            by_stanza.setdefault(_stanza_of(pool.backend), set()).add(
+            by_stanza.setdefault(stanza_of(pool.backend), set()).add(
                 pool.feature)
     silent = []
     for name, fault in sorted(faults.items()):
         if name in reporting:
             continue
         # Another host that serves the same stanza tells its tags.
-        twins = by_stanza.get(_stanza_of(name), set())
+        twins = by_stanza.get(stanza_of(name), set())
         reason = fault or 'it has not reported to the scheduler yet'
         if len(twins) == 1:
             read.append(placement.Pool(name, next(iter(twins)), up=False,
@@ -92,18 +92,20 @@ def _pool(answer: Answer, faults: Mapping[str, str]) -> placement.Pool:
         pool = placement.Pool.from_capabilities(name, answer['capabilities'])
     except exceptions.FeatureConfigError as error:
         return placement.Pool(name, up=False, down_reason=str(error))
-    fault = faults.get(_service_of(name), '')
+    fault = faults.get(service_of(name), '')
     if fault:
         return dataclasses.replace(pool, up=False, down_reason=fault)
     return pool
 
 
-def _service_of(backend: str) -> str:
+def service_of(backend: str) -> str:
+    """Return the name of a backend without its pool."""
     return backend.partition('#')[0]
 
 
-def _stanza_of(backend: str) -> str:
-    return _service_of(backend).rpartition('@')[2]
+def stanza_of(backend: str) -> str:
+    """Return the name of a backend's stanza in cinder.conf."""
+    return service_of(backend).rpartition('@')[2]
 
 
 def _faults(services: Iterable[Answer]) -> dict[str, str]:

@@ -30,6 +30,8 @@ from cinder_tagged.moves import show
 
 _TIMEOUT_S = 60
 _PAUSED = 3
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Run one of the commands; returns the exit status."""
     try:
@@ -51,8 +53,8 @@ def _connect(arguments: argparse.Namespace) -> cloud_mod.Cloud:
 
 def _drain(arguments: argparse.Namespace) -> int:
     cloud = _connect(arguments)
-    volumes = cloud.volumes(arguments.require or '')
     storage = cloud.storage()
+    volumes = cloud.volumes(storage, arguments.require or '')
     sources = _sources(arguments.backend, storage, volumes)
     plan = planning.drain(f'drain {arguments.backend}', volumes,
                           storage.pools, sources,
@@ -62,8 +64,9 @@ def _drain(arguments: argparse.Namespace) -> int:
                        if p.backend in sources and p.up)
     if open_ones:
         print('\nNew volumes may still land on '
-              f'{", ".join(map(show.short, open_ones))}: to keep them away, '
-              'set feature_weight = 0 there, or disable the service with '
+              f'{", ".join(map(report.service_of, open_ones))}: '
+              'to keep them away, set feature_weight = 0 there, or disable '
+              'the service with '
               '"openstack volume service set --disable HOST@STANZA '
               'cinder-volume", before the plan is carried out')
     return _go_on(arguments, cloud, plan)
@@ -82,8 +85,8 @@ def _rebalance(arguments: argparse.Namespace) -> int:
                 f'--within {arguments.within}: no backend has these tags; '
                 '"openstack volume feature list" shows what there is')
     plan = planning.rebalance(
-        'rebalance', cloud.volumes(arguments.require or ''), storage.pools,
-        arguments.tolerance / 100, within)
+        'rebalance', cloud.volumes(storage, arguments.require or ''),
+        storage.pools, arguments.tolerance / 100, within)
     _keep(arguments, plan, 'rebalance.json')
     return _go_on(arguments, cloud, plan)
 
@@ -98,13 +101,13 @@ def _sources(name: str, storage: report.Storage,
     known |= {silent.backend for silent in storage.silent}
     known |= {volume.backend for volume in volumes if volume.backend}
     found = {backend for backend in known
-             if name in (backend, backend.partition('#')[0],
-                         backend.partition('#')[0].rpartition('@')[2])}
-    services = {backend.partition('#')[0] for backend in found}
+             if name in (backend, report.service_of(backend),
+                         report.stanza_of(backend))}
+    services = {report.service_of(backend) for backend in found}
     if len(services) == 1:
         return frozenset(found)
     choice = ', '.join(sorted(services or {
-        backend.partition('#')[0] for backend in known}))
+        report.service_of(backend) for backend in known}))
     raise errors.MovesError(
         f'{name}: {"several backends have" if services else "no backend has"}'
         f' this name; name one of {choice}')

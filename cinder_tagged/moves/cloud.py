@@ -14,6 +14,7 @@ from openstack import exceptions as sdk_exceptions
 
 from cinder_tagged import exceptions
 from cinder_tagged import placement
+from cinder_tagged.cli import asking
 from cinder_tagged.cli import report
 from cinder_tagged.cli import rest
 from cinder_tagged.moves import errors
@@ -55,14 +56,16 @@ class Cloud:
                          for service in self._rest.services()
                          if service.get('cluster'))
 
-    def volumes(self, extra: str = '') -> list[model.Volume]:
+    def volumes(self, storage: report.Storage,
+                extra: str = '') -> list[model.Volume]:
         """Return every volume of every project.
 
+        :param storage: every backend
         :param extra: condition on tags, for all of them
         :raises ExpressionError: it cannot be read
         :raises MovesError: a volume type asks for something unreadable
         """
-        wishes = self._wishes(extra)
+        wishes = self._wishes([p.backend for p in storage.pools], extra)
         snapshots = self._snapshots()
         return [self._volume(answer, snapshots.get(answer['id'], 0),
                              wishes.get(answer.get('volume_type') or '',
@@ -137,9 +140,9 @@ class Cloud:
             counts[volume] = counts.get(volume, 0) + 1
         return counts
 
-    def _wishes(self, extra: str) -> dict[str, model.Wish]:
+    def _wishes(self, names: Iterable[str],
+                extra: str) -> dict[str, model.Wish]:
         """Return by name of the volume type what its volumes ask for."""
-        names = [answer['name'] for answer in self._rest.pools()]
         hints = {placement.HINT: extra} if extra else None
         wishes = {'': model.Wish(placement.requirement(None, hints))}
         for found in self._rest.types():
@@ -151,13 +154,13 @@ class Cloud:
                     f'volume type {found.name}: {error}') from error
             wishes[found.name] = model.Wish(
                 require, self._refused(found, names),
-                thin=specs.get('provisioning:type') != 'thick')
+                thin=placement.is_thin(specs))
         return wishes
 
     def _refused(self, found: rest.VolumeType,
                  names: Iterable[str]) -> frozenset[str]:
         """Return the backends that Cinder's own filters refuse."""
-        if not any(_is_for_cinder(key) for key in found.extra_specs):
+        if not any(asking.judged_by_cinder(key) for key in found.extra_specs):
             return frozenset()
         accepted = {answer['name'] for answer in self._rest.pools(found.id)}
         return frozenset(names) - accepted
@@ -171,9 +174,3 @@ class Cloud:
             answer['id'], answer.get('name') or '', int(answer['size']),
             backend, obstacles.obstacle(answer, snapshots),
             answer.get('migration_status') or '', wish)
-
-
-def _is_for_cinder(key: str) -> bool:
-    """Tell whether Cinder's own CapabilitiesFilter reads an extra spec."""
-    scope, colon, _ = key.partition(':')
-    return not colon or scope == 'capabilities'

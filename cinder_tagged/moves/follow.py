@@ -7,6 +7,7 @@ move is followed by what Cinder says of the volume, never by memory alone.
 
 from collections.abc import Sequence
 
+from cinder_tagged.cli import report
 from cinder_tagged.moves import model
 
 # Cinder notes a request at once; one that was never noted never came.
@@ -71,4 +72,4 @@ def same_backend(one: str, other: str) -> bool:
     """Compare names, with or without a pool."""
     if '#' in one and '#' in other:
         return one == other
-    return one.partition('#')[0] == other.partition('#')[0]
+    return report.service_of(one) == report.service_of(other)

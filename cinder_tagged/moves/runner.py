@@ -11,12 +11,12 @@ import threading
 import time
 from typing import Protocol
 
+from cinder_tagged.cli import report
 from cinder_tagged.moves import cloud as cloud_mod
 from cinder_tagged.moves import errors
 from cinder_tagged.moves import follow
 from cinder_tagged.moves import model
 from cinder_tagged.moves import record as record_mod
-from cinder_tagged.moves import show
 
 LOG = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ class Runner:
             try:
                 self._service.move(
                     move.volume, move.target,
-                    move.target.partition('#')[0] in self._clustered)
+                    report.service_of(move.target) in self._clustered)
             except cloud_mod.Refused as error:
                 self._note(move, model.State.FAILED, str(error))
 
@@ -126,6 +126,6 @@ class Runner:
                  move.size_gb, move.source, move.target, state, why)
         self._tell(self._record.plan, (
             f'{move.name or move.volume} ({move.size_gb} GiB) '
-            f'{show.short(move.source)} -> {show.short(move.target)}: {state}'
+            f'{report.service_of(move.source)} -> '
+            f'{report.service_of(move.target)}: {state}'
             f'{f": {why}" if why else ""}'))
-

@@ -3,6 +3,7 @@
 
 from collections.abc import Sequence
 
+from cinder_tagged.cli import report
 from cinder_tagged.moves import model
 
 _BAR = 30
@@ -21,8 +22,9 @@ def plan(shown: model.Plan, everything: bool = False) -> str:
     if shown.moves:
         blocks.append(_table(
             ('Volume', 'Name', 'GiB', 'From', 'To', 'State', ''),
-            [(m.volume, m.name, str(m.size_gb), short(m.source),
-              short(m.target), m.state.value, m.why) for m in shown.moves],
+            [(m.volume, m.name, str(m.size_gb), report.service_of(m.source),
+              report.service_of(m.target), m.state.value, m.why)
+             for m in shown.moves],
             everything))
     if shown.left:
         blocks.append(f'{_volumes(len(shown.left))} left where they are:\n'
@@ -41,7 +43,8 @@ def plan(shown: model.Plan, everything: bool = False) -> str:
 
 def _reasons(volumes: Sequence[model.Left], everything: bool) -> str:
     return _table(('Volume', 'Name', 'GiB', 'On', 'Because'),
-                  [(v.volume, v.name, str(v.size_gb), short(v.source), v.why)
+                  [(v.volume, v.name, str(v.size_gb),
+                    report.service_of(v.source), v.why)
                    for v in volumes], everything)
 
 
@@ -105,8 +108,3 @@ def _remaining(shown: model.Plan, now: float) -> str:
     if seconds < 90 * 60:
         return f'{seconds / 60:.0f} min'
     return f'{seconds / 3600:.1f} h'
-
-
-def short(backend: str) -> str:
-    """Return the name of a backend without its pool."""
-    return backend.partition('#')[0]

@@ -22,6 +22,7 @@ from cinder_tagged.placement.pool import room_of
 from cinder_tagged.placement.request import ASKED_METADATA
 from cinder_tagged.placement.request import EXTRA_SPEC
 from cinder_tagged.placement.request import HINT
+from cinder_tagged.placement.request import is_thin
 from cinder_tagged.placement.request import Request
 from cinder_tagged.placement.request import requirement
 from cinder_tagged.placement.request import WHY_METADATA
@@ -29,6 +30,6 @@ from cinder_tagged.placement.request import WHY_METADATA
 __all__ = [
     'ASKED_METADATA', 'EXTRA_SPEC', 'HINT', 'POLICIES', 'WHY_METADATA',
     'Decision', 'Judgement', 'Load', 'PlacementIndex', 'Policy', 'Pool',
-    'Request', 'Verdict', 'decide', 'get_policy', 'load_of', 'requirement',
-    'room_of',
+    'Request', 'Verdict', 'decide', 'get_policy', 'is_thin', 'load_of',
+    'requirement', 'room_of',
 ]

@@ -58,6 +58,11 @@ class Request:
             pool.key[0] in self.holders or self.image_id in pool.images)
 
 
+def is_thin(extra_specs: Mapping[str, str]) -> bool:
+    """Tell whether a volume type leaves thin provisioning to the backend."""
+    return extra_specs.get('provisioning:type') != 'thick'
+
+
 def requirement(extra_specs: Mapping[str, str] | None,
                 hints: Mapping[str, object] | None,
                 ) -> features.Expression | None:

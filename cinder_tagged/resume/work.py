@@ -163,4 +163,3 @@ def _give_up_upload(entry: Entry, ctxt: cinder_context.RequestContext,
         image_utils.glance.get_default_image_service().delete(ctxt, image_id)
     except exception.CinderException as error:
         LOG.warning('The unfinished image %s stays: %s', image_id, error)
-

@@ -28,7 +28,7 @@ def request_of(properties: Properties) -> placement.Request:
         excluded=frozenset((properties.get('retry') or {})
                            .get('backends') or ()),
         present_on=properties.get('vol_exists_on'),
-        thin=specs.get('provisioning:type') != 'thick',
+        thin=placement.is_thin(specs),
         image_id=image_of(properties),
         holders=frozenset(properties.get(HOLDERS) or ()),
         preference=float(properties.get(PREFERENCE) or 0))

@@ -23,4 +23,3 @@ def worst(seen: Iterable[Seen]) -> Seen:
     sound = [s.sound_at for s in seen if s.sound_at is not None]
     return Seen(min(away) if away else None,
                 min(sound) if len(sound) == len(seen) and sound else None)
-

@@ -46,7 +46,6 @@ class LabTestCase(base.BaseTestCase):
         self.assertTrue(self.node.alive)
         self.assertFalse(self.node.reset)
 
-
     def cut_and_lose(self):
         self.scene.cut()
         self.scene.await_paths_lost()

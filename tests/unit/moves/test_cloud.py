@@ -47,7 +47,8 @@ class CloudTest(fakes.CommandTestCase):
                                         cluster_name='c@a#volumes'),
             self.volume(3, volume_type=None),
             snapshots=[{'id': 's1', 'volume_id': 'v3'}])
-        one, two, three = self.cloud.volumes('!db')
+        one, two, three = self.cloud.volumes(
+            self.cloud.storage(), '!db')
         self.assertEqual('ssd & !db', str(one.wish.require))
         self.assertEqual(
             ('c@a#volumes', frozenset({'node1@b#volumes'}), '!db'),

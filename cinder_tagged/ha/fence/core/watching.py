@@ -71,4 +71,3 @@ def escalate(view: VgView, order: Order) -> Order:
         return Order(order.vg, Scope.WHOLE, order.drop, order.forced,
                      verdict.reason)
     return order
-
