@@ -92,13 +92,17 @@ def _asked(size_gb: int, found: rest.VolumeType | None, hints: list[str],
         raise exceptions.CommandError(f'{origin}: {error}') from error
     request = placement.Request(
         size_gb, require, thin=placement.is_thin(specs))
-    others = sorted(f'{key}={value}' for key, value in specs.items()
-                    if judged_by_cinder(key))
     return Asked(request, found.name if found else None,
-                 found.id if found else None, ', '.join(others))
+                 found.id if found else None, others(specs))
 
 
-def judged_by_cinder(key: str) -> bool:
+def others(specs: Mapping[str, str]) -> str:
+    """Return the extra specs that Cinder's own filters judge, as text."""
+    return ', '.join(sorted(f'{key}={value}' for key, value in specs.items()
+                            if _judged_by_cinder(key)))
+
+
+def _judged_by_cinder(key: str) -> bool:
     """Tell whether Cinder's CapabilitiesFilter reads an extra spec."""
     scope, colon, _ = key.partition(':')
     return not colon or scope == 'capabilities'

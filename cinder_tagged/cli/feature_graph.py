@@ -2,14 +2,12 @@
 """``openstack volume feature graph``"""
 
 import argparse
-import contextlib
-import os
 import pathlib
-import tempfile
 
 from osc_lib import exceptions
 from osc_lib.command import command
 
+from cinder_tagged import files
 from cinder_tagged.cli import drawing
 from cinder_tagged.cli import report
 from cinder_tagged.cli import rest
@@ -53,19 +51,7 @@ class GraphFeature(command.Command):
 def _write(path: pathlib.Path, text: str) -> None:
     """Replace a file at once: a web server may be reading it."""
     try:
-        handle, fresh = tempfile.mkstemp(dir=path.absolute().parent,
-                                         prefix=f'.{path.name}.')
-        try:
-            with open(handle, 'w', encoding='utf-8') as file:
-                file.write(text)
-            mask = os.umask(0)
-            os.umask(mask)
-            os.chmod(fresh, 0o666 & ~mask)
-            os.replace(fresh, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(fresh)
-            raise
+        files.replace(path, text.encode())
     except OSError as error:
         raise exceptions.CommandError(
             f'--file {path}: {error.strerror}; name a file in a directory '

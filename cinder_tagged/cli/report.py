@@ -6,6 +6,7 @@ frozen, and the tags with it. The list of services names those backends, so
 both are read together: no backend disappears without a word.
 """
 
+from collections.abc import Container
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -203,19 +204,30 @@ def refuse_others(storage: Storage, require: features.Expression | None,
                   accepted: Sequence[Answer], why: str) -> Storage:
     """Take out the backends that Cinder's own filters refuse.
 
-    :param require: what is asked for; backends without it stay as they are,
-        since that is reason enough
     :param accepted: the items of ``get_pools`` for the volume type
-    :param why: what the type asks for beyond features
+    :param require: as for :func:`mark_refused`
     """
     names = {answer['name'] for answer in accepted}
+    return dataclasses.replace(storage, pools=tuple(mark_refused(
+        storage.pools, require,
+        {pool.backend for pool in storage.pools} - names, why)))
 
-    def refused(pool: placement.Pool) -> bool:
+
+def mark_refused(pools: Iterable[placement.Pool],
+                 require: features.Expression | None,
+                 refused: Container[str], why: str) -> list[placement.Pool]:
+    """Return backends, with a reason on those that Cinder's filters refuse.
+
+    :param require: what is asked for; backends without it stay as they are,
+        since that is reason enough
+    :param refused: their names
+    :param why: what the type asks for beyond features
+    """
+    def is_refused(pool: placement.Pool) -> bool:
         words = pool.feature.words if pool.feature else {}
-        return (pool.up and pool.backend not in names
+        return (pool.up and pool.backend in refused
                 and (require is None or require.matches(words)))
 
     reason = f"the type's other extra specs refuse it: {why}"
-    return dataclasses.replace(storage, pools=tuple(
-        dataclasses.replace(pool, up=False, down_reason=reason)
-        if refused(pool) else pool for pool in storage.pools))
+    return [dataclasses.replace(pool, up=False, down_reason=reason)
+            if is_refused(pool) else pool for pool in pools]

@@ -9,14 +9,11 @@ import threading
 import time
 from typing import Any
 
-from keystoneauth1 import exceptions as auth_exceptions
-import openstack
-from openstack import exceptions as sdk_exceptions
-from osc_lib import exceptions as client_exceptions
 import prometheus_client
 from prometheus_client import core
 
 from cinder_tagged import placement
+from cinder_tagged.cli import connecting
 from cinder_tagged.cli import report
 from cinder_tagged.cli import rest
 from cinder_tagged.metrics import figures
@@ -24,8 +21,6 @@ from cinder_tagged.metrics import figures
 _TIMEOUT_S = 30
 #: A scrape this soon after another gets the same answer.
 _FRESH_S = 10.0
-_ERRORS = (client_exceptions.CommandError, sdk_exceptions.SDKException,
-           auth_exceptions.ClientException)
 
 
 def add_to(commands: Any) -> None:
@@ -38,10 +33,7 @@ def add_to(commands: Any) -> None:
         '--listen', metavar='[HOST]:PORT', type=_address,
         help='serve it at this address until interrupted; HOST defaults to '
              '127.0.0.1. Without this, print it once')
-    parser.add_argument(
-        '--os-cloud', metavar='NAME',
-        help='entry of clouds.yaml, with the admin role (default: the OS_ '
-             'variables of the environment)')
+    connecting.add_to(parser)
 
 
 def _address(text: str) -> tuple[str, int]:
@@ -92,7 +84,7 @@ class Collector:
                               'How long Cinder took to answer it.')
         try:
             found = self._read()
-        except _ERRORS as error:
+        except connecting.ERRORS as error:
             print(f'cinder-tagged metrics: {error}', file=sys.stderr,
                   flush=True)
             up.add(0)
@@ -115,9 +107,8 @@ class Collector:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns its exit status."""
     try:
-        client = openstack.connect(cloud=arguments.os_cloud,
-                                   api_timeout=_TIMEOUT_S).block_storage
-    except _ERRORS as error:
+        client = connecting.block_storage(arguments, _TIMEOUT_S)
+    except connecting.ERRORS as error:
         print(f'cinder-tagged metrics: {error}', file=sys.stderr)
         return 1
     registry = prometheus_client.CollectorRegistry()

@@ -9,6 +9,7 @@ from typing import Any
 from cinder_tagged import exceptions
 from cinder_tagged import features
 from cinder_tagged import placement
+from cinder_tagged.cli import connecting
 
 _EPILOG = """\
 Nothing is changed unless --run is given; the plan is shown and kept in a
@@ -61,10 +62,7 @@ def _command(commands: Commands, name: str, does: str, short: str,
         name, help=short, description=text, epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.set_defaults(does=does)
-    parser.add_argument(
-        '--os-cloud', metavar='NAME',
-        help='entry of clouds.yaml, with the admin role (default: the OS_ '
-             'variables of the environment)')
+    connecting.add_to(parser)
     return parser
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import dataclasses
 
 from cinder_tagged import placement
+from cinder_tagged.cli import report
 from cinder_tagged.moves import model
 
 #: Identity of what is filled: what :attr:`placement.Pool.key` gives.
@@ -63,9 +64,12 @@ class Books:
 
         :param shut: backends that it may not go to
         """
+        pools = self.pools.values()
         return placement.decide(
-            placement.Request(size_gb, wish.require, wish.refused | shut,
-                              thin=wish.thin), self.pools.values(), policy)
+            placement.Request(size_gb, wish.require, shut, thin=wish.thin),
+            report.mark_refused(pools, wish.require, wish.refused,
+                                wish.others) if wish.refused else pools,
+            policy)
 
     def move(self, size_gb: int, source: str, target: str) -> None:
         """Count a move."""

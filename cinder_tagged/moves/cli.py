@@ -11,14 +11,10 @@ import time
 from types import FrameType
 from typing import Any
 
-from keystoneauth1 import exceptions as auth_exceptions
-import openstack
-from openstack import exceptions as sdk_exceptions
-from osc_lib import exceptions as client_exceptions
-
 from cinder_tagged import exceptions
 from cinder_tagged import features
 from cinder_tagged import placement
+from cinder_tagged.cli import connecting
 from cinder_tagged.cli import report
 from cinder_tagged.moves import cloud as cloud_mod
 from cinder_tagged.moves import errors
@@ -36,9 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run one of the commands; returns the exit status."""
     try:
         return _COMMANDS[arguments.does](arguments)
-    except (exceptions.CinderTaggedError, client_exceptions.CommandError,
-            sdk_exceptions.SDKException,
-            auth_exceptions.ClientException) as error:
+    except (exceptions.CinderTaggedError, *connecting.ERRORS) as error:
         print(f'cinder-tagged: {error}', file=sys.stderr)
         return 1
 
@@ -46,9 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
 # -- the commands -----------------------------------------------------------
 
 def _connect(arguments: argparse.Namespace) -> cloud_mod.Cloud:
-    connection = openstack.connect(cloud=arguments.os_cloud,
-                                   api_timeout=_TIMEOUT_S)
-    return cloud_mod.Cloud(connection.block_storage)
+    return cloud_mod.Cloud(connecting.block_storage(arguments, _TIMEOUT_S))
 
 
 def _drain(arguments: argparse.Namespace) -> int:

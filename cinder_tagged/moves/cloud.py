@@ -152,16 +152,15 @@ class Cloud:
             except exceptions.ExpressionError as error:
                 raise errors.MovesError(
                     f'volume type {found.name}: {error}') from error
+            others = asking.others(specs)
             wishes[found.name] = model.Wish(
-                require, self._refused(found, names),
-                thin=placement.is_thin(specs))
+                require, self._refused(found, names) if others
+                else frozenset(), placement.is_thin(specs), others)
         return wishes
 
     def _refused(self, found: rest.VolumeType,
                  names: Iterable[str]) -> frozenset[str]:
         """Return the backends that Cinder's own filters refuse."""
-        if not any(asking.judged_by_cinder(key) for key in found.extra_specs):
-            return frozenset()
         accepted = {answer['name'] for answer in self._rest.pools(found.id)}
         return frozenset(names) - accepted
 

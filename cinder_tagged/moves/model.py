@@ -17,11 +17,13 @@ class Wish:
     :param require: condition on the cluster's tags; None accepts any
     :param refused: backends that the type's other extra specs refuse
     :param thin: False if the type demands thick provisioning
+    :param others: those extra specs, as text
     """
 
     require: features.Expression | None = None
     refused: frozenset[str] = frozenset()
     thin: bool = True
+    others: str = ''
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

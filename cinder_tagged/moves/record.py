@@ -11,11 +11,10 @@ import contextlib
 import dataclasses
 import fcntl
 import json
-import os
 import pathlib
-import tempfile
 from typing import Any
 
+from cinder_tagged import files
 from cinder_tagged.moves import errors
 from cinder_tagged.moves import model
 
@@ -57,20 +56,9 @@ class Record:
 
         :raises MovesError: it cannot be written
         """
-        text = json.dumps({'format': _FORMAT,
-                           **dataclasses.asdict(self.plan)}, indent=1)
-        fresh = ''
         try:
-            handle, fresh = tempfile.mkstemp(
-                dir=self.path.absolute().parent, prefix=f'.{self.path.name}.')
-            with open(handle, 'w', encoding='utf-8') as file:
-                file.write(text + '\n')
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(fresh, self.path)
+            files.replace(self.path, _text(self.plan).encode(), mode=0o600)
         except OSError as error:
-            with contextlib.suppress(OSError):
-                os.unlink(fresh)
             raise errors.MovesError(
                 f'{self.path} cannot be written: {error.strerror}; name '
                 'another with --file') from error
@@ -118,6 +106,24 @@ def alone(path: pathlib.Path) -> Iterator[None]:
 
 def _beside(path: pathlib.Path, suffix: str) -> pathlib.Path:
     return path.with_name(f'{path.name}.{suffix}')
+
+
+def _text(plan: model.Plan) -> str:
+    """Return a plan as JSON, each move and volume on a line of its own.
+
+    Written at each change, and plans can be long: nothing that is slow.
+    """
+    parts = [f'"format": {_FORMAT}', f'"title": {json.dumps(plan.title)}']
+    for name, shown, items in (('moves', model.Move, plan.moves),
+                               ('left', model.Left, plan.left),
+                               ('aside', model.Left, plan.aside),
+                               ('shares', model.Share, plan.shares)):
+        names = [field.name for field in dataclasses.fields(shown)]
+        lines = ',\n  '.join(
+            json.dumps({key: getattr(item, key) for key in names})
+            for item in items)
+        parts.append(f'"{name}": [\n  {lines}]' if lines else f'"{name}": []')
+    return '{' + ',\n '.join(parts) + '}\n'
 
 
 def _plan(read: Any) -> model.Plan:

@@ -27,6 +27,7 @@ from devstack.sandbox.wsgi import wsgi_service
 HOST = 'sandbox'
 _HEARTBEAT_S = 3
 _START_DEADLINE_S = 240
+_SHORTEST_POLLING_S = 3
 
 # How an operator switches the project on; all else is plain Cinder.
 TAGGED = {
@@ -84,7 +85,11 @@ class CinderConf:
                 sys.prefix, 'etc', 'cinder', 'resource_filters.json'),
             'enabled_backends': ', '.join(
                 backend.name for backend in settings.backends),
-            'backend_stats_polling_interval': settings.stats_interval,
+            # Statistics are looked at once per periodic_interval, and
+            # collected if the last are older than the other option says.
+            'periodic_interval': settings.stats_interval,
+            'backend_stats_polling_interval': max(
+                _SHORTEST_POLLING_S, settings.stats_interval // 2),
             'report_interval': _HEARTBEAT_S,
             'service_down_time': 10 * _HEARTBEAT_S,
             'volume_clear': 'none', 'enable_force_upload': 'true',

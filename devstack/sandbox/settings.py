@@ -74,7 +74,7 @@ class Settings:
     journal: bool = False
     parts: frozenset[str] = frozenset()
     backends: tuple[Backend, ...] = BACKENDS
-    stats_interval: int = 5
+    stats_interval: int = 60
     overlays: Mapping[str, Conf] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -2,22 +2,30 @@
 """Run Tempest with stock and tagged drivers on sandboxes, and compare."""
 
 import argparse
+import contextlib
 import json
+import os
 from pathlib import Path
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+from typing import Any
 
 from devstack.sandbox.__main__ import Clock
+from devstack.sandbox.process import run
 from devstack.sandbox.process import SandboxError
 from devstack.sandbox.sandbox import Sandbox
 from devstack.sandbox.settings import Settings
 from devstack.tempest import configuration
 from devstack.tempest import results
 
-_TESTS = r'^(tempest\.(api\.volume|scenario\.\w*volume)|cinder_tempest_plugin)'
+_TESTS = r'^(tempest\.(api\.volume|scenario)\.|cinder_tempest_plugin\.)'
 _KINDS = ('stock', 'tagged')
 _DEADLINE_S = 3600
+
+Runs = dict[str, dict[str, str]]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -31,7 +39,14 @@ def _parser() -> argparse.ArgumentParser:
                         help='run with one of the two')
     parser.add_argument('--concurrency', type=int, default=2, metavar='N')
     parser.add_argument('--keep', type=Path, metavar='FILE',
-                        help='write what became of each test to a JSON file')
+                        help='keep what became of each test in a JSON file. '
+                             'What it holds from earlier runs takes part in '
+                             'the comparison')
+    parser.add_argument('--logs', type=Path, metavar='DIR',
+                        help='keep the whole output, and the logs of the '
+                             'services, in a directory')
+    parser.add_argument('--show', action='store_true',
+                        help='run nothing; compare what --keep holds')
     parser.add_argument('--tempest', type=Path, required=True,
                         help=argparse.SUPPRESS)
     return parser
@@ -43,54 +58,93 @@ def _play(kind: str, arguments: argparse.Namespace,
     state = Path(f'/tmp/cinder-tagged-tempest-{kind}')
     shutil.rmtree(state, ignore_errors=True)
     settings = Settings(state, stock=kind == 'stock',
-                        parts=frozenset({'image'}))
+                        parts=frozenset({'compute'}))
     with Sandbox.start(settings, clock.step) as sandbox:
         directory = state / 'tempest'
-        subprocess.run([arguments.tempest, 'init', directory], check=True,
-                       capture_output=True, timeout=_DEADLINE_S)
+        run([arguments.tempest, 'init', directory])
         sandbox.layout.write_conf(
             'tempest/etc/tempest.conf', configuration.configuration(
                 sandbox, directory, configuration.upload_images(sandbox)))
         clock.say(f'{kind}: running Tempest')
-        return _run_tempest(arguments, directory)
+        try:
+            return _run_tempest(arguments, sandbox, directory)
+        finally:
+            clock.say(f'{kind}: Tempest ended')
+            if arguments.logs:
+                shutil.copytree(state / 'log', arguments.logs / kind,
+                                dirs_exist_ok=True)
+                shutil.copy(directory / 'output', arguments.logs / kind)
 
 
-def _run_tempest(arguments: argparse.Namespace,
+def _run_tempest(arguments: argparse.Namespace, sandbox: Sandbox,
                  directory: Path) -> dict[str, str]:
-    lines = []
-    with subprocess.Popen(
+    """Run Tempest; returns what became of each test.
+
+    :raises SandboxError: it ran none, or took too long
+    """
+    ended: dict[str, str] = {}
+    with (directory / 'output').open('w') as output, subprocess.Popen(
             [arguments.tempest, 'run', '--regex', arguments.regex,
              '--concurrency', str(arguments.concurrency)],
             cwd=directory, text=True, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT) as process:
+            stderr=subprocess.STDOUT, start_new_session=True,
+            env={**os.environ, **sandbox.layout.guard.environment()},
+            ) as process, _deadline(process):
         assert process.stdout is not None
         for line in process.stdout:
-            lines.append(line)
-            if line.startswith('{') or 'Error' in line:
+            output.write(line)
+            if found := results.read_line(line):
                 print(line, end='', flush=True)
-    found = results.read(''.join(lines))
-    if not found:
-        raise SandboxError('Tempest ran no test:\n' + ''.join(lines[-40:]))
-    return found
+                ended[found[0]] = found[1]
+    if not ended or process.returncode < 0:
+        raise SandboxError(
+            f'Tempest ended with {process.returncode} after {len(ended)} '
+            f'tests:\n{(directory / "output").read_text()[-4000:]}')
+    return ended
+
+
+@contextlib.contextmanager
+def _deadline(process: 'subprocess.Popen[str]') -> Any:
+    """End a process that takes too long, and all that it started."""
+    def end() -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    timer = threading.Timer(_DEADLINE_S, end)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _read(path: Path | None) -> Runs:
+    if path is None or not path.exists():
+        return {kind: {} for kind in _KINDS}
+    return dict(json.loads(path.read_text())['runs'])
+
+
+def _write(path: Path, runs: Runs) -> None:
+    versions = (Path(__file__).parent / 'requirements.txt').read_text()
+    path.write_text(json.dumps(
+        {'versions': versions.split(), 'runs': runs}, indent=1,
+        sort_keys=True) + '\n')
 
 
 def main() -> int:
     """Run the command; returns its exit status."""
     arguments = _parser().parse_args()
     clock = Clock()
-    kinds = [arguments.only] if arguments.only else _KINDS
-    runs = {kind: _play(kind, arguments, clock) for kind in kinds}
-    if arguments.keep:
-        arguments.keep.write_text(
-            json.dumps(runs, indent=1, sort_keys=True) + '\n')
-    compared = results.Comparison(runs.get('stock', {}),
-                                  runs.get('tagged', {}))
-    print(results.table(compared.rows()))
-    for title, names in (('stock', compared.worse),
-                         ('tagged', compared.better)):
-        if names and not arguments.only:
-            print(f'passed with {title} only:', *names, sep='\n  ')
-    if arguments.only:
+    runs = _read(arguments.keep)
+    kinds = () if arguments.show else (
+        (arguments.only,) if arguments.only else _KINDS)
+    for kind in kinds:
+        runs[kind] |= _play(kind, arguments, clock)
+        if arguments.keep:
+            _write(arguments.keep, runs)
+    compared = results.Comparison(runs['stock'], runs['tagged'])
+    print(results.text(compared))
+    if arguments.only and not runs[({*_KINDS} - {arguments.only}).pop()]:
         return int('FAILED' in runs[arguments.only].values())
     return int(bool(compared.worse))
 

@@ -10,6 +10,8 @@ from devstack.sandbox.sandbox import Sandbox
 # Small, since Tempest makes volumes of it again and again.
 _IMAGE_BYTES = 4 * 1024 ** 2
 _PATIENCE_S = 300
+# The sandbox's smallest, and one to resize to.
+_FLAVORS = ('tiny', 'small')
 
 
 def upload_images(sandbox: Sandbox) -> list[str]:
@@ -25,10 +27,14 @@ def configuration(sandbox: Sandbox, directory: Path,
                   images: list[str]) -> dict[str, dict[str, Any]]:
     """Return the sections of tempest.conf.
 
+    What is switched off there, the sandbox does not have.
+
     :param directory: for locks and logs
     :param images: ids of two images
     """
     admin = sandbox.keystone.credentials('admin')
+    compute = sandbox.connect().compute
+    flavors = [compute.find_flavor(name).id for name in _FLAVORS]
     backends = [backend.name for backend in sandbox.settings.backends]
     return {
         'DEFAULT': {'log_file': directory / 'tempest.log'},
@@ -43,9 +49,19 @@ def configuration(sandbox: Sandbox, directory: Path,
         'identity': {'uri_v3': admin['auth_url'], 'auth_version': 'v3',
                      'region': REGION},
         'service_available': {
-            'cinder': 'true', 'glance': 'true', 'nova': 'false',
+            'cinder': 'true', 'glance': 'true', 'nova': 'true',
             'neutron': 'false', 'swift': 'false'},
-        'compute': {'image_ref': images[0], 'image_ref_alt': images[1]},
+        # No guest runs, so that none can be logged in to.
+        'validation': {'run_validation': 'false'},
+        'compute': {
+            'image_ref': images[0], 'image_ref_alt': images[1],
+            'flavor_ref': flavors[0], 'flavor_ref_alt': flavors[1],
+            'min_microversion': '2.1', 'max_microversion': 'latest',
+            'build_timeout': _PATIENCE_S},
+        'compute-feature-enabled': {
+            # No key manager, one compute node.
+            'attach_encrypted_volume': 'false', 'live_migration': 'false',
+            'cold_migration': 'false', 'vnc_console': 'false'},
         'image': {'build_timeout': _PATIENCE_S},
         'volume': {
             'catalog_type': 'block-storage', 'region': REGION,
@@ -54,9 +70,10 @@ def configuration(sandbox: Sandbox, directory: Path,
             'build_interval': 1, 'build_timeout': _PATIENCE_S,
             'backend_names': ','.join(backends[:2])},
         'volume-feature-enabled': {
-            # No cinder-backup in the sandbox.
+            # No cinder-backup.
             'backup': 'false', 'multi_backend': 'true', 'snapshot': 'true',
             'clone': 'true', 'manage_volume': 'true',
-            'manage_snapshot': 'true', 'volume_revert': 'true',
-            'volume_locked_update': 'true'},
+            'manage_snapshot': 'true', 'extend_attached_volume': 'true',
+            # Those of the plugin.
+            'volume_revert': 'true', 'concurrency_tests': 'true'},
     }

@@ -4,6 +4,7 @@
 import json
 import signal
 import subprocess
+from xml.etree import ElementTree
 
 import requests
 
@@ -111,6 +112,28 @@ class TestTags(CommandTestCase):
         self.assertEqual(
             'cinder-tagged', self.cinder.find_type('test').extra_specs[
                 'feature:managed_by'])
+
+
+class TestOwnFiles(CommandTestCase):
+    """What an operator looks at first on a cloud that runs."""
+
+    def test_check_finds_nothing_wrong(self):
+        conf = self.sandbox.layout.state / 'cinder' / 'cinder.conf'
+        done = subprocess.run(
+            [self.sandbox.layout.program('cinder-tagged'), 'check',
+             '--cinder-conf', conf, '--connect', '--format', 'json',
+             '--fail-on', 'info'], text=True, capture_output=True,
+            env=self.sandbox.environment(), timeout=DEADLINE_S, check=False)
+        self.assertEqual(0, done.returncode, done.stdout + done.stderr)
+        self.assertEqual([], json.loads(done.stdout)['findings'])
+
+    def test_picture(self):
+        self.wait_for_types('ssd', 'hdd')
+        done = self.openstack(*FEATURE, 'graph')
+        self.assertEqual(0, done.returncode, done.stderr)
+        drawn = {group.get('data-cluster') for group
+                 in ElementTree.fromstring(done.stdout).iter()}
+        self.assertEqual(set(self.clusters), drawn - {None})
 
 
 class TestMetrics(CommandTestCase):

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import os
 import shlex
 import string
-import tempfile
 
 from oslo_log import log as logging
 
+from cinder_tagged import files
 from cinder_tagged.ha.adapters import resources
 
 LOG = logging.getLogger(__name__)
@@ -23,19 +23,8 @@ def write(path: str, text: bytes, mode: int = 0o644) -> bool:
                 return False
     except FileNotFoundError:
         pass
-    directory = os.path.dirname(path) or '.'
-    os.makedirs(directory, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=directory, prefix='.ha-')
-    try:
-        with os.fdopen(handle, 'wb') as target:
-            target.write(text)
-            target.flush()
-            os.fsync(target.fileno())
-        os.chmod(name, mode)
-        os.replace(name, path)
-    except OSError:
-        os.unlink(name)
-        raise
+    os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
+    files.replace(path, text, mode)
     return True
 
 

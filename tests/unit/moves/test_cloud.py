@@ -51,8 +51,10 @@ class CloudTest(fakes.CommandTestCase):
             self.cloud.storage(), '!db')
         self.assertEqual('ssd & !db', str(one.wish.require))
         self.assertEqual(
-            ('c@a#volumes', frozenset({'node1@b#volumes'}), '!db'),
-            (two.backend, two.wish.refused, str(two.wish.require)))
+            ('c@a#volumes', frozenset({'node1@b#volumes'}), '!db',
+             'volume_backend_name=a'),
+            (two.backend, two.wish.refused, str(two.wish.require),
+             two.wish.others))
         self.assertEqual('!db', str(three.wish.require))
         self.assertEqual(['', ''], [one.obstacle, two.obstacle])
         self.assertIn('1 snapshot', three.obstacle)

@@ -69,6 +69,19 @@ class DrainTest(base.BaseTestCase):
             1, 'old', refused=frozenset({'n1@a#volumes'}))], pools, 'old')
         self.assertEqual({'v1': 'b'}, targets(plan))
 
+    def test_refusals_of_cinders_filters_say_so(self):
+        pools = [clouds.pool('old'), clouds.pool('a'),
+                 clouds.pool('b', 'hdd'), clouds.pool('c', up=False)]
+        plan = drain([clouds.volume(
+            1, 'old', require='ssd', others='volume_backend_name=old',
+            refused=frozenset(f'n1@{name}#volumes' for name in 'abc'))],
+            pools, 'old')
+        self.assertEqual({}, targets(plan))
+        self.assertEqual(
+            "no other cluster takes it: a (the type's other extra specs "
+            'refuse it: volume_backend_name=old), c (the backend reports its '
+            'cluster as down), b (lacks ssd)', plan.left[0].why)
+
     def test_backend_that_reports_nothing(self):
         plan = drain([clouds.volume(1, 'old')], [clouds.pool('a')], 'old')
         self.assertEqual({'v1': 'a'}, targets(plan))

@@ -39,6 +39,15 @@ class RecordTest(base.BaseTestCase):
         record_mod.Record(self.path, before).write()
         self.assertEqual(before, record_mod.Record.read(self.path).plan)
         self.assertEqual([self.path], list(self.path.parent.iterdir()))
+        self.assertEqual(0o600, self.path.stat().st_mode & 0o777)
+        # A line for each move, for people and their tools.
+        self.assertEqual(len(before.moves), self.path.read_text().count(
+            '\n  {"volume": "v', 0, self.path.read_text().index('"left"')))
+
+    def test_empty_plan(self):
+        before = model.Plan('"quoted"\n', [])
+        record_mod.Record(self.path, before).write()
+        self.assertEqual(before, record_mod.Record.read(self.path).plan)
 
     @ddt.data(b'', b'[]', b'{"format": 2}', b'\xff', b'[' * 100000,
               b'{"format": 1, "title": "", "moves": [{"state": "x"}]}',

@@ -9,8 +9,17 @@ _OUTPUT = """
 {1} tempest.api.volume.test_a.TestA.test_two[id-2] [0.10s] ... FAILED
 {1} tempest.api.volume.test_a.TestA.test_three[id-3] ... SKIPPED: no backup
 {0} setUpClass (tempest.api.volume.admin.test_b.TestB) ... SKIPPED: no swift
+
+Captured traceback:
+    {0} is no test ... ok
  - Passed: 1
 """
+
+
+def read(output):
+    return dict(filter(None, map(results.read_line, output.splitlines())))
+
+
 _A = 'tempest.api.volume.test_a.TestA.'
 _B = 'tempest.api.volume.admin.test_b.TestB'
 
@@ -20,12 +29,13 @@ class ResultsTest(base.BaseTestCase):
     def test_reads_what_tempest_prints(self):
         self.assertEqual({
             _A + 'test_one': 'ok', _A + 'test_two': 'FAILED',
-            _A + 'test_three': 'SKIPPED', _B: 'SKIPPED'},
-            results.read(_OUTPUT))
+            _A + 'test_three': 'SKIPPED: no backup',
+            _B: 'SKIPPED: no swift'}, read(_OUTPUT))
 
     def test_what_passes_with_one_only(self):
-        stock = results.read(_OUTPUT)
-        tagged = {**stock, _A + 'test_one': 'SKIPPED', _A + 'test_two': 'ok'}
+        stock = read(_OUTPUT)
+        tagged = {**stock, _A + 'test_one': 'SKIPPED: no',
+                  _A + 'test_two': 'ok'}
         compared = results.Comparison(stock, tagged)
         self.assertEqual([_A + 'test_one'], compared.worse)
         self.assertEqual([_A + 'test_two'], compared.better)
@@ -35,4 +45,13 @@ class ResultsTest(base.BaseTestCase):
             ('tempest.api.volume.admin', '0', '0', '1', '0', '0', '1'),
             ('tempest.api.volume', '1', '1', '1', '1', '0', '1'),
             ('all', '1', '1', '2', '1', '0', '2')], compared.rows())
-        self.assertIn('tempest.api.volume ', results.table(compared.rows()))
+        said = results.text(compared)
+        self.assertIn('tempest.api.volume ', said)
+        self.assertIn(f'passed with stock only:\n  {_A}test_one', said)
+
+    def test_why_tests_were_skipped_or_failed(self):
+        stock = read(_OUTPUT)
+        compared = results.Comparison(stock, {**stock, _B: 'ok'})
+        self.assertEqual([('no backup', '1', '1'), ('no swift', '1', '0')],
+                         compared.skipped())
+        self.assertEqual([_A + 'test_two'], compared.failed)
