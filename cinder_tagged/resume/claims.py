@@ -7,11 +7,10 @@ from typing import Any
 from cinder import context as cinder_context
 from cinder import exception
 from cinder import objects
-from cinder.db import api as cinder_db
-from cinder.db import models
 from oslo_log import log as logging
 import sqlalchemy as sa
 
+from cinder_tagged import cinder_database
 from cinder_tagged.resume import ledger
 from cinder_tagged.resume.core import decide
 from cinder_tagged.resume.core.decide import State
@@ -35,9 +34,9 @@ def find(operation: Operation, resource_id: str) -> Any | None:
 
 def _status(operation: Operation, resource_id: str) -> str | None:
     """Return only that: an object of Cinder's reads half a dozen tables."""
-    model = (models.Volume if operation.resource == 'volume'
-             else models.Snapshot)
-    with cinder_db.get_engine().connect() as connection:
+    model = (cinder_database.models.Volume if operation.resource == 'volume'
+             else cinder_database.models.Snapshot)
+    with cinder_database.api.get_engine().connect() as connection:
         return connection.execute(
             sa.select(model.status).where(
                 model.id == resource_id, sa.not_(model.deleted))).scalar()

@@ -62,8 +62,8 @@ def install_fence(incarnation: str,
                     'change a record.')
         return
     # Here, not above: the command of the HA agents starts without Cinder.
-    from cinder.db import api as cinder_db
-    engine = cinder_db.get_engine()
+    from cinder_tagged import cinder_database
+    engine = cinder_database.api.get_engine()
     share = (' LOCK IN SHARE MODE' if engine.dialect.name == 'mysql' else '')
     question = ('SELECT fenced_at, why FROM '  # noqa: S608 - own UUID
                 f"cinder_tagged_incarnations WHERE id = '{incarnation}'"

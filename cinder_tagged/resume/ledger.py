@@ -13,11 +13,10 @@ import threading
 from typing import Any
 
 from cinder import context as cinder_context
-from cinder.db import api as cinder_db
-from cinder.db import models
 from oslo_log import log as logging
 import sqlalchemy as sa
 
+from cinder_tagged import cinder_database
 from cinder_tagged.resume.journal import Journal
 from cinder_tagged.resume.journal import tables
 
@@ -43,8 +42,9 @@ def entry(entry_id: int) -> Iterator[None]:
 
 def install() -> None:
     """Note each reservation that is made for an entry from now on."""
-    if not sa.event.contains(models.Reservation, 'after_insert', note):
-        sa.event.listen(models.Reservation, 'after_insert', note)
+    target = cinder_database.models.Reservation, 'after_insert', note
+    if not sa.event.contains(*target):
+        sa.event.listen(*target)
 
 
 def note(mapper: Any, connection: sa.Connection, made: Any) -> None:
@@ -62,8 +62,8 @@ def settle(journal: Journal, entry_id: int, *, gone: bool) -> None:
     context = cinder_context.get_admin_context()
     for project, reservations in journal.reserved(entry_id).items():
         # Those that were ended before are passed over.
-        end = (cinder_db.reservation_commit if gone
-               else cinder_db.reservation_rollback)
+        end = (cinder_database.api.reservation_commit if gone
+               else cinder_database.api.reservation_rollback)
         end(context, reservations, project_id=project)
         LOG.info('%s %d quota reservation(s) of project %s.',
                  'Committed' if gone else 'Rolled back', len(reservations),

@@ -24,19 +24,24 @@ def _cipher(path: str) -> fernet.Fernet:
         ) from None
 
 
+def _key_file() -> str | None:
+    options.register(CONF)
+    path: str | None = CONF.resume.token_key_file
+    return path
+
+
 def check() -> None:
     """Refuse a key file that cannot be used, before anything starts.
 
     :raises CinderTaggedError: naming option, value and remedy
     """
-    options.register(CONF)
-    if CONF.resume.token_key_file:
-        _cipher(CONF.resume.token_key_file)
+    if path := _key_file():
+        _cipher(path)
 
 
 def seal(token: str | None) -> str | None:
     """Return what of a token may be written down; None without a key."""
-    path = CONF.resume.token_key_file
+    path = _key_file()
     if not token or not path:
         return None
     return _cipher(path).encrypt(token.encode()).decode()
@@ -44,7 +49,7 @@ def seal(token: str | None) -> str | None:
 
 def unseal(sealed: str | None) -> str | None:
     """Return the token again; None where there is none or the key changed."""
-    path = CONF.resume.token_key_file
+    path = _key_file()
     if not sealed or not path:
         return None
     try:

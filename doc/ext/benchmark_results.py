@@ -6,6 +6,8 @@
 Figures on the page are so those that were measured, never typed in.
 """
 
+from collections.abc import Iterable
+from collections.abc import Sequence
 import json
 import pathlib
 import statistics
@@ -57,19 +59,28 @@ class Benchmark(Directive):
             unit, cases = rows(self.arguments[0])
         except (OSError, ValueError, KeyError) as exc:
             raise self.error(f'{path.name}: {exc!r}') from exc
-        group = nodes.tgroup(cols=len(_HEADERS))
-        group += [nodes.colspec(colwidth=width) for width in (34, 22, 32, 12)]
-        head, body = nodes.thead(), nodes.tbody()
-        head += _row(_HEADERS)
-        body += [_row(case) for case in cases]
-        group += [head, body]
-        table = nodes.table()
-        table += [nodes.title(text=f'In {unit}: median (least-greatest)'),
-                  group]
-        return [table]
+        return [table(f'In {unit}: median (least-greatest)', _HEADERS,
+                      (34, 22, 32, 12), cases)]
 
 
-def _row(texts: tuple[str, ...]) -> nodes.row:
+def table(title: str, headers: Sequence[str], widths: Sequence[int],
+          cases: Iterable[Sequence[str]]) -> nodes.table:
+    """Return a table.
+
+    :param widths: of the columns, in percent
+    """
+    group = nodes.tgroup(cols=len(headers))
+    group += [nodes.colspec(colwidth=width) for width in widths]
+    head, body = nodes.thead(), nodes.tbody()
+    head += _row(headers)
+    body += [_row(case) for case in cases]
+    group += [head, body]
+    made = nodes.table()
+    made += [nodes.title(text=title), group]
+    return made
+
+
+def _row(texts: Sequence[str]) -> nodes.row:
     row = nodes.row()
     for text in texts:
         entry = nodes.entry()

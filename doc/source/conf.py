@@ -4,7 +4,8 @@
 import pathlib
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / 'ext'))
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(_ROOT / 'doc' / 'ext'), str(_ROOT)]
 
 project = 'cinder-tagged'
 copyright = 'the cinder-tagged developers'
@@ -13,6 +14,7 @@ extensions = [
     'openstackdocstheme',
     'oslo_config.sphinxext',
     'oslo_config.sphinxconfiggen',
+    'tempest_results',
 ]
 html_theme = 'openstackdocs'
 html_static_path = ['_static']

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-from cinder.db import models
 from oslotest import base
 import sqlalchemy as sa
 from sqlalchemy import orm
 from sqlalchemy import pool
 
+from cinder_tagged.cinder_database import models
 from cinder_tagged.resume import journal
 from cinder_tagged.resume import ledger
 from cinder_tagged.resume.core.decide import State

@@ -38,9 +38,12 @@ class PublishTest(base.BaseTestCase):
 
     def serve(self, host, backend):
         manager = Manager()
-        server = rpc.get_server(
+        # As cinder.rpc makes it, but on threads, with any release.
+        server = messaging.get_rpc_server(
+            rpc.TRANSPORT,
             messaging.Target(topic=f'cinder-volume.{host}@{backend}',
-                             server=host), [manager])
+                             server=host), [manager], executor='threading',
+            access_policy=messaging.DefaultRPCAccessPolicy)
         server.start()
         self.addCleanup(server.wait)
         self.addCleanup(server.stop)

@@ -6,8 +6,6 @@ from unittest import mock
 
 from cinder import context as cinder_context
 from cinder import exception as cinder_exception
-from cinder.db import api as db
-from cinder.db import models
 from cinder.volume import volume_types
 import fixtures
 from oslo_db import exception as db_exc
@@ -15,6 +13,8 @@ from oslo_db.sqlalchemy import enginefacade
 from oslotest import base
 
 from cinder_tagged import features
+from cinder_tagged.cinder_database import api as db
+from cinder_tagged.cinder_database import models
 from cinder_tagged.volume_types import keeper
 from cinder_tagged.volume_types import plan
 
