@@ -23,6 +23,9 @@ class Tempest(Directive):
 
     def run(self) -> list[nodes.Node]:
         self.state.document.settings.record_dependencies.add(str(PATH))
+        if not PATH.exists():
+            return [nodes.note('', nodes.paragraph(
+                text='No results are kept yet: this has not been run.'))]
         try:
             found = json.loads(PATH.read_text())
             compared = results.Comparison(found['runs']['stock'],
