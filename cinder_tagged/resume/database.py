@@ -45,7 +45,10 @@ def _engine() -> sa.Engine:
     url = CONF.resume.connection or CONF.database.connection
     manager = enginefacade.transaction_context()
     manager.configure(
-        connection=url, max_retries=3,
+        connection=url, max_retries=3, max_pool_size=CONF.resume.max_pool_size,
+        # A connection above the pool's size is closed after one use, and
+        # opening one costs more than all that the journal does with it.
+        max_overflow=0,
         connection_parameters=_LIMITS if url.startswith('mysql') else '')
     return manager.writer.get_engine()
 

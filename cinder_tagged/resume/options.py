@@ -59,6 +59,13 @@ OPTS = [
              'same time. Keeps the takeover of many from crowding out new '
              'requests, the database and the clusters.'),
     cfg.IntOpt(
+        'max_pool_size', default=8, min=2,
+        help='How many connections to the journal each process keeps open. '
+             'More are not opened: whoever finds none free waits the few '
+             'milliseconds that another needs. Count them into the '
+             'connections that the database allows, beside those of '
+             '[database] max_pool_size and max_overflow.'),
+    cfg.IntOpt(
         'max_attempts', default=3, min=1,
         help='How often a request is begun again before it ends in error: '
              'protects against one that kills each service that takes it.'),

@@ -172,7 +172,10 @@ class Layout:
     def database_url(self, name: str) -> str:
         """Return SQLAlchemy's URL of a database."""
         socket = self.state / 'mysql.sock'
-        return f'mysql+pymysql://root@localhost/{name}?unix_socket={socket}'
+        # Over a Unix socket nobody needs TLS, and getting ready for it takes
+        # PyMySQL 60 ms of processor time for each connection.
+        return (f'mysql+pymysql://root@localhost/{name}'
+                f'?unix_socket={socket}&ssl_disabled=true')
 
     @property
     def transport_url(self) -> str:
