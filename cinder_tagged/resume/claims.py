@@ -2,6 +2,7 @@
 """Carry a message out only if its entry can be claimed."""
 
 from collections.abc import Callable
+import dataclasses
 from typing import Any
 
 from cinder import context as cinder_context
@@ -32,32 +33,47 @@ def find(operation: Operation, resource_id: str) -> Any | None:
         return None
 
 
-def _status(operation: Operation, resource_id: str) -> str | None:
-    """Return only that: an object of Cinder's reads half a dozen tables."""
-    model = (cinder_database.models.Volume if operation.resource == 'volume'
-             else cinder_database.models.Snapshot)
+@dataclasses.dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A resource on which work still goes on.
+
+    :param service: the host or cluster that its volume belongs to, with the
+        backend; None before it is scheduled
+    """
+
+    service: str | None
+
+
+def unfinished(operation: Operation, resource_id: str) -> Unfinished | None:
+    """Return where a resource is if its status says that work goes on.
+
+    Three columns only: an object of Cinder's reads half a dozen tables.
+    """
+    volumes = cinder_database.models.Volume
+    model, tables = volumes, sa.select(volumes)
+    if operation.resource != 'volume':
+        model = cinder_database.models.Snapshot
+        tables = sa.select(model).join(volumes,
+                                       volumes.id == model.volume_id)
     with cinder_database.api.get_engine().connect() as connection:
-        return connection.execute(
-            sa.select(model.status).where(
-                model.id == resource_id, sa.not_(model.deleted))).scalar()
-
-
-def unfinished(operation: Operation, resource_id: str) -> Any | None:
-    """Return the resource if its status says that work still goes on."""
-    if _status(operation, resource_id) not in operation.in_flight:
+        row = connection.execute(tables.with_only_columns(
+            model.status, volumes.host, volumes.cluster_name,
+            maintain_column_froms=True).where(
+                model.id == resource_id, sa.not_(model.deleted))).first()
+    if row is None or row.status not in operation.in_flight:
         return None
-    return find(operation, resource_id)
+    return Unfinished(row.host and (row.cluster_name or row.host))
 
 
 def run(life: Life, method: str, resource_id: str, request_id: str,
         state: State, work: Callable[[], Any],
-        settle: Callable[[int, Any | None], None],
+        settle: Callable[[int, Unfinished | None], None],
         learnt: dict[str, Any] | None = None) -> Any:
     """Claim, work, settle.
 
     :param state: what the entry becomes while this service works on it
-    :param settle: told the entry's id, and the resource where the work is
-        not over yet (None otherwise)
+    :param settle: told the entry's id, and where the resource is if the
+        work is not over yet (None otherwise)
     :param learnt: what whoever does it again must know of this message
     """
     operation = OPERATIONS[method]

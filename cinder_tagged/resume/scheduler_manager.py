@@ -19,9 +19,9 @@ from cinder_tagged.resume.journal import Entry
 from cinder_tagged.resume.resumer import Resumer
 
 
-def _queue(volume: Any) -> str:
+def _queue(service: str) -> str:
     """Return the queue of the services that a volume belongs to."""
-    return str(volume_utils.extract_host(volume.service_topic_queue))
+    return str(volume_utils.extract_host(service))
 
 
 class SchedulerManager(manager.SchedulerManager):
@@ -56,8 +56,9 @@ class SchedulerManager(manager.SchedulerManager):
         volume = getattr(resource, 'volume', resource)
         if volume.host and entry.method != 'retype':
             # Chosen before: the cast may have been lost, the choice stands.
-            self.life.journal.put_back(entry.id, self.life.id,
-                                        _queue(volume), at_once=True)
+            self.life.journal.put_back(
+                entry.id, self.life.id, _queue(volume.service_topic_queue),
+                at_once=True)
             return
         ctxt = work.context_of(entry)
         arguments = work.arguments_of(entry, ctxt)
@@ -67,15 +68,15 @@ class SchedulerManager(manager.SchedulerManager):
         getattr(super(), entry.method)(ctxt, **arguments)
         self._settle(entry.id, claims.unfinished(operation, resource.id))
 
-    def _settle(self, entry: int, unfinished: Any | None) -> None:
+    def _settle(self, entry: int,
+                unfinished: claims.Unfinished | None) -> None:
         """Close the entry, or pass it to the queue that was cast to."""
         if unfinished is None:
             self.life.journal.close(entry, self.life.id)
             return
-        volume = getattr(unfinished, 'volume', unfinished)
-        if volume.host:
+        if unfinished.service:
             self.life.journal.hand_on(entry, self.life.id,
-                                      _queue(volume))
+                                      _queue(unfinished.service))
         else:
             self.life.journal.put_back(entry, self.life.id)
 

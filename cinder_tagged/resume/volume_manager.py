@@ -151,7 +151,8 @@ class VolumeManager(manager.VolumeManager):
                            **learnt)
         # No service had begun: it is settled as one to schedule again.
 
-    def _settle(self, entry: int, unfinished: Any | None) -> None:
+    def _settle(self, entry: int,
+                unfinished: claims.Unfinished | None) -> None:
         if unfinished is not None:
             # Cinder sends it to another backend, by way of the scheduler.
             self.life.journal.put_back(entry, self.life.id)
