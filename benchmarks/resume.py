@@ -126,15 +126,14 @@ def _until_ended(requests: list[streams.Request]) -> None:
 def measure_stream(kills: int) -> None:
     """Measure both under the same stream and the same kills.
 
-    Side by side, so that both find the machine in the same state.
+    One after the other: twelve volume services at once would measure the
+    processors.
     """
     streams.PATIENCE_S = PATIENCE_S
-
-    with (cloud(journal=True) as ours_in,
-          cloud(journal=False, stock=True) as peer_in,
-          futures.ThreadPoolExecutor(2) as pool):
-        ours, peer = pool.map(lambda sandbox: stream(sandbox, kills),
-                              (ours_in, peer_in))
+    with cloud(journal=True) as sandbox:
+        ours = stream(sandbox, kills)
+    with cloud(journal=False, stock=True) as sandbox:
+        peer = stream(sandbox, kills)
     _keep('resume', '% of accepted requests that came to what was asked',
           [report.Case('three nodes, one killed', ours[0], peer[0], STOCK)],
           less_is_better=False)
@@ -211,17 +210,23 @@ def _delete(sandbox: Sandbox, ids: list[str]) -> None:
         _DEADLINE_S, 'volumes deleted')
 
 
-def measure_burst(numbers: list[int]) -> None:
+def measure_burst(numbers: list[int], runs: int) -> None:
     """Measure each number with a death, and beside it without."""
-    with cloud(journal=True, dead_after=0) as sandbox:
-        for number in numbers:
-            # Kept one by one: a large one may be broken off.
-            _keep('resume_burst', 's until the last of them has ended',
-                  [report.Case(f'{number} creates in flight',
-                               [burst(sandbox, number, kill=True)],
-                               [burst(sandbox, number, kill=False)],
-                               'the same without a death')])
-            draw()
+    cases = {number: report.Case(f'{number} creates in flight', [], [],
+                                 'the same without a death')
+             for number in numbers}
+    for run in range(runs):
+        # A new cloud each time: the last one's volumes slow its database.
+        with cloud(journal=True, dead_after=0) as sandbox:
+            burst(sandbox, 20, kill=False)  # warms up
+            for number, case in cases.items():
+                for kill in (True, False) if run % 2 else (False, True):
+                    took = burst(sandbox, number, kill=kill)
+                    (case.ours if kill else case.peer).append(took)
+        # Kept after each: a long one may be broken off.
+        _keep('resume_burst', 's until the last of them has ended',
+              list(cases.values()))
+        draw()
 
 
 def draw() -> None:
@@ -288,12 +293,13 @@ def main() -> None:
     parser.add_argument('--numbers', type=int, nargs='*',
                         default=[50, 100, 200, 500])
     parser.add_argument('--runs', type=int, default=7)
+    parser.add_argument('--bursts', type=int, default=5)
     parser.add_argument('--creates', type=int, default=60)
     arguments = parser.parse_args()
     if 'stream' in arguments.what:
         measure_stream(arguments.kills)
     if 'burst' in arguments.what:
-        measure_burst(arguments.numbers)
+        measure_burst(arguments.numbers, arguments.bursts)
     if 'price' in arguments.what:
         measure_price(arguments.runs, arguments.creates)
 
