@@ -25,6 +25,10 @@ LOG = logging.getLogger(__name__)
 
 #: Seconds; a database that does not answer must not hang a service.
 _LIMITS = 'connect_timeout=10&read_timeout=30&write_timeout=30'
+#: No locks on gaps between records: removing the reservations of an entry
+#: that has none would stop others from adding theirs.
+_ISOLATION = ('init_command=SET+SESSION+TRANSACTION+ISOLATION+LEVEL+'
+              'READ+COMMITTED')
 _WROTE = 'cinder_tagged_wrote'
 
 
@@ -49,7 +53,8 @@ def _engine() -> sa.Engine:
         # A connection above the pool's size is closed after one use, and
         # opening one costs more than all that the journal does with it.
         max_overflow=0,
-        connection_parameters=_LIMITS if url.startswith('mysql') else '')
+        connection_parameters=(f'{_LIMITS}&{_ISOLATION}'
+                               if url.startswith('mysql') else ''))
     return manager.writer.get_engine()
 
 

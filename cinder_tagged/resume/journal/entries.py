@@ -13,7 +13,7 @@ from oslo_serialization import jsonutils
 import sqlalchemy as sa
 
 from cinder_tagged.resume.core.decide import State
-from cinder_tagged.resume.journal.base import Part
+from cinder_tagged.resume.journal import base
 from cinder_tagged.resume.journal.tables import ENTRIES
 from cinder_tagged.resume.journal.tables import INCARNATIONS
 from cinder_tagged.resume.journal.tables import RESERVATIONS
@@ -43,9 +43,10 @@ class Entry:
     changed_at: float
 
 
-class Entries(Part):
+class Entries(base.Part):
     """What is under way."""
 
+    @base.transaction
     def open(self, method: str, resource_id: str, request_id: str,
              message: dict[str, Any], token: str | None,
              queue: str | None) -> int:
@@ -59,6 +60,7 @@ class Entries(Part):
                 created_at=now, changed_at=now))
             return int(result.inserted_primary_key[0])
 
+    @base.transaction
     def claim(self, method: str, resource_id: str, request_id: str,
               owner: str, to: State,
               queue: str | None = None) -> tuple[int | None, bool]:
@@ -95,6 +97,7 @@ class Entries(Part):
                 .values(**values)).rowcount
             return (row.id if taken else None), True
 
+    @base.repeatable
     def learn(self, entry_id: int, owner: str,
               learnt: dict[str, Any]) -> None:
         """Keep what only the message of a later service said."""
@@ -112,6 +115,7 @@ class Entries(Part):
         self._change(entry_id, owner, state=State.SCHEDULED.value,
                      owner_=None, queue=queue)
 
+    @base.repeatable
     def close(self, entry_id: int, owner: str | None) -> bool:
         """Remove an entry whose work has ended; False if it was not ours."""
         with self._engine.begin() as connection:
@@ -124,6 +128,7 @@ class Entries(Part):
                     RESERVATIONS.c.entry == entry_id))
             return bool(closed)
 
+    @base.transaction
     def offer(self, method: str, resource_id: str, request_id: str) -> bool:
         """Let whoever looks next take an entry whose message has come.
 
@@ -136,6 +141,7 @@ class Entries(Part):
                 ENTRIES.c.request_id == request_id,
                 ENTRIES.c.owner.is_(None)).values(changed_at=0)).rowcount)
 
+    @base.transaction
     def take_over(self, entry: Entry, owner: str, to: State,
                   queue: str | None) -> bool:
         """Claim an entry that was left behind, exactly as it was seen.
@@ -195,6 +201,7 @@ class Entries(Part):
                      state=(State.SCHEDULED if queue else State.CAST).value,
                      **changed)
 
+    @base.repeatable
     def _change(self, entry_id: int, owner: str, owner_: str | None,
                 **values: Any) -> None:
         with self._engine.begin() as connection:

@@ -6,12 +6,12 @@ from typing import Any
 from oslo_db import exception as db_exception
 import sqlalchemy as sa
 
-from cinder_tagged.resume.journal.base import Part
+from cinder_tagged.resume.journal import base
 from cinder_tagged.resume.journal.tables import OUTCOMES
 from cinder_tagged.resume.journal.tables import RESERVATIONS
 
 
-class Figures(Part):
+class Figures(base.Part):
     """What entries had reserved, and what they came to."""
 
     def reserved(self, entry_id: int) -> dict[str | None, list[str]]:
@@ -25,6 +25,7 @@ class Figures(Part):
             found.setdefault(project, []).append(uuid)
         return found
 
+    @base.transaction
     def count(self, method: str, outcome: str, seconds: float) -> None:
         """Count what was done again.
 

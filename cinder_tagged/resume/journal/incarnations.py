@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from cinder_tagged.resume.journal.base import Part
+from cinder_tagged.resume.journal import base
 from cinder_tagged.resume.journal.tables import ENTRIES
 from cinder_tagged.resume.journal.tables import INCARNATIONS
 
@@ -48,7 +48,7 @@ class Incarnation:
     why: str | None = None
 
 
-class Incarnations(Part):
+class Incarnations(base.Part):
     """Who lives, who is fenced, who is cut off."""
 
     def register(self, incarnation: Incarnation) -> None:
@@ -77,6 +77,7 @@ class Incarnations(Part):
         self._update_live(incarnation_id, seen_at=self._clock(),
                           sick_at=sick_at, sound_at=sound_at)
 
+    @base.transaction
     def _update_live(self, incarnation_id: str, **values: Any) -> None:
         with self._engine.begin() as connection:
             done = connection.execute(INCARNATIONS.update().where(
@@ -91,6 +92,7 @@ class Incarnations(Part):
         if row is None or row.fenced_at is not None:
             raise Fenced(row.why if row else 'its record was removed')
 
+    @base.transaction
     def fence(self, incarnation_id: str, why: str) -> bool:
         """Refuse all further database writes of a process.
 
@@ -102,6 +104,7 @@ class Incarnations(Part):
                 INCARNATIONS.c.fenced_at.is_(None)).values(
                     fenced_at=self._clock(), why=why[:255])).rowcount)
 
+    @base.transaction
     def mark_cut(self, incarnation_id: str) -> None:
         """Note that its Ceph clients are cut off: its work may be taken."""
         with self._engine.begin() as connection:
@@ -109,6 +112,7 @@ class Incarnations(Part):
                 INCARNATIONS.c.id == incarnation_id).values(
                     cut_at=self._clock()))
 
+    @base.transaction
     def cut_from(self, incarnation_id: str, fsid: str) -> None:
         """Note that its clients are cut off one cluster; maybe the last."""
         with self._engine.begin() as connection:
@@ -135,6 +139,7 @@ class Incarnations(Part):
                 .order_by(INCARNATIONS.c.started_at)).all()
         return [_incarnation(row) for row in rows]
 
+    @base.transaction
     def forget(self, incarnation_ids: Iterable[str]) -> None:
         """Remove processes that are cut off and own nothing any more.
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import dataclasses
 
+from oslo_db import exception as db_exception
 from oslotest import base
 import sqlalchemy as sa
 from sqlalchemy import pool
@@ -203,3 +204,39 @@ class TestJournal(base.BaseTestCase):
             [('failed', 1, 2.0, 2.0), ('resumed', 3, 9.0, 5.0)],
             [(o['outcome'], o['number'], o['seconds'], o['longest'])
              for o in self.journal.outcomes()])
+
+    def refuse_once(self, verb, error):
+        """Have the next such statement fail; return those that were tried."""
+        tried = []
+
+        def refuse(connection, cursor, statement, *_):
+            if statement.startswith(verb):
+                tried.append(statement)
+                if len(tried) == 1:
+                    raise error
+        sa.event.listen(self.engine, 'before_cursor_execute', refuse)
+        return tried
+
+    def test_a_deadlock_costs_nothing(self):
+        entry = self.open(queue='c@b')
+        tried = self.refuse_once('UPDATE', db_exception.DBDeadlock())
+        self.assertEqual((entry, True), self.claim('one'))
+        self.assertEqual(2, len(tried))
+        tried = self.refuse_once('DELETE FROM cinder_tagged_reservations',
+                                 db_exception.DBDeadlock())
+        self.assertTrue(self.journal.close(entry, 'one'))
+        self.assertEqual(2, len(tried))
+        self.assertEqual([], self.journal.entries())
+
+    def test_an_entry_is_closed_though_the_connection_was_lost(self):
+        entry = self.open(queue='c@b')
+        self.claim('one')
+        self.refuse_once('DELETE', db_exception.DBConnectionError())
+        self.assertTrue(self.journal.close(entry, 'one'))
+        self.assertEqual([], self.journal.entries())
+
+    def test_a_claim_is_not_repeated_when_its_answer_was_lost(self):
+        # It may have been committed: then it would look like another's.
+        self.open(queue='c@b')
+        self.refuse_once('UPDATE', db_exception.DBConnectionError())
+        self.assertRaises(db_exception.DBConnectionError, self.claim, 'one')
