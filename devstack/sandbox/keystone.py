@@ -142,12 +142,15 @@ class Keystone(Part):
         return {'auth_type': 'password', 'region_name': REGION,
                 **self.credentials(user)}
 
-    def connect(self, user: str) -> Any:
-        """Return an openstacksdk connection."""
+    def connect(self, user: str, **options: Any) -> Any:
+        """Return an openstacksdk connection.
+
+        :param options: settings of the cloud, as in clouds.yaml
+        """
         import openstack  # takes a second: only where it is needed
         return openstack.connect(
             load_yaml_config=False, load_envvars=False,
-            region_name=REGION, auth=self.credentials(user))
+            region_name=REGION, auth=self.credentials(user), **options)
 
     def token_middleware(self, user: str) -> dict[str, str]:
         """Return the section [keystone_authtoken] of a service."""

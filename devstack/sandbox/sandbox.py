@@ -222,9 +222,12 @@ class Sandbox:
         """Every process of the sandbox."""
         return [service for part in self.parts for service in part.services]
 
-    def connect(self, user: str = 'admin') -> Any:
-        """Return an openstacksdk connection as "admin" or "demo"."""
-        return self.keystone.connect(user)
+    def connect(self, user: str = 'admin', **options: Any) -> Any:
+        """Return an openstacksdk connection as "admin" or "demo".
+
+        :param options: settings of the cloud, as in clouds.yaml
+        """
+        return self.keystone.connect(user, **options)
 
     def environment(self, cloud: str = 'sandbox') -> dict[str, str]:
         """Return the variables with which clients find the sandbox."""

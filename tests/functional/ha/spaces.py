@@ -149,3 +149,57 @@ class Switch(Space):
     def heal(self) -> None:
         """Undo the cut."""
         self.run('nft', 'delete', 'table', 'bridge', 'cut', check=False)
+
+
+class Uplink:
+    """The machine that the tests run on, plugged into a switch.
+
+    It gets a NIC with an address. What comes in there for that address goes
+    to the services at 127.0.0.1, for as long as this process lives.
+    """
+
+    def __init__(self, switch: Switch, address: str) -> None:
+        self.name = f'ct{os.getpid()}'
+        self.address = address
+        port = f'p{len(switch.ports) + 1}'
+        switch.ports[self.name] = port
+        switch.run('ip', 'link', 'add', port, 'type', 'veth', 'peer', 'name',
+                   self.name, 'netns', str(os.getpid()))
+        switch.run('ip', 'link', 'set', port, 'master', 'br0', 'up')
+        for command in (
+                ['ip', 'link', 'set', self.name, 'up'],
+                ['ip', 'addr', 'add', f'{address}/24', 'dev', self.name],
+                ['sysctl', '-qw',
+                 f'net.ipv4.conf.{self.name}.route_localnet=1']):
+            subprocess.run(command, check=True, timeout=60)
+        # The kernel removes the table when nft ends.
+        self._owner = subprocess.Popen(
+            ['nft', '-i'], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+            text=True, preexec_fn=die_with_parent, start_new_session=True)
+        assert self._owner.stdin is not None
+        self._owner.stdin.write(
+            f'add table ip {self.name} {{ flags owner; }}\n'
+            f'add chain ip {self.name} in {{ type nat hook prerouting '
+            'priority -100; }\n'
+            f'add rule ip {self.name} in iifname "{self.name}" ip daddr '
+            f'{address} meta l4proto tcp dnat to 127.0.0.1\n')
+        self._owner.stdin.flush()
+
+    def reach_from(self, space: Space, own_ports: str) -> None:
+        """Lead what ``space`` sends to 127.0.0.1 here, TCP only.
+
+        :param own_ports: nft expression of ports that stay its own
+        """
+        space.run('sysctl', '-qw', 'net.ipv4.conf.all.route_localnet=1')
+        space.run('nft', '-f', '-', text=(
+            'table ip uplink {\n'
+            '  chain out { type nat hook output priority -100;\n'
+            f'    ip daddr 127.0.0.1 tcp dport != {own_ports} '
+            f'dnat to {self.address}\n  }}\n'
+            '  chain from { type nat hook postrouting priority 100;\n'
+            '    oifname "eth0" ip saddr 127.0.0.1 masquerade\n  }\n}\n'))
+
+    def close(self) -> None:
+        """Take the rules away; the NIC goes with the switch."""
+        self._owner.kill()
+        self._owner.wait(10)

@@ -53,16 +53,19 @@ class ResumeTestCase(oslo_base.BaseTestCase):
     """A sandbox of its own, whose volume services may die.
 
     :cvar nodes: how many volume services
+    :cvar schedulers: how many schedulers
     :cvar eventlet: on green threads, Cinder's own choice, or on native ones
     """
 
     nodes = 3
+    schedulers = 1
     eventlet = False
 
     def setUp(self) -> None:
         # First: it outlives the fixtures' HOME.
         self.sandbox = base.new_sandbox(
-            journal=True, storage_nodes=self.nodes, backends=BACKENDS[:2],
+            journal=True, storage_nodes=self.nodes,
+            schedulers=self.schedulers, backends=BACKENDS[:2],
             eventlet=self.eventlet,
             # Quick to see that a node lost its clusters.
             overlays={'cinder': {'backend_defaults': {
@@ -75,8 +78,11 @@ class ResumeTestCase(oslo_base.BaseTestCase):
 
     def stream(self, **options: Any) -> Stream:
         """Return a stream of requests to this sandbox."""
-        return Stream(lambda: self.sandbox.connect('admin'), self.image,
-                      **options)
+        return Stream(self.connect, self.image, **options)
+
+    def connect(self) -> Any:
+        """Return a connection for the stream."""
+        return self.sandbox.connect('admin')
 
     def wait_until(self, check: Any, what: str) -> None:
         """Wait within a generous limit."""
@@ -93,12 +99,6 @@ class ResumeTestCase(oslo_base.BaseTestCase):
             ' AND seen_at < UNIX_TIMESTAMP() - 1', f'{host}@%',
             database='cinder')
         return bool(rows) and all(cut for (cut,) in rows)
-
-    def reasons(self, host: str) -> set[str]:
-        """Return why the services of a node were declared dead."""
-        return {why for (why,) in self.sandbox.database.execute(
-            'SELECT why FROM cinder_tagged_incarnations WHERE host LIKE %s',
-            f'{host}@%', database='cinder')}
 
     def resumed(self) -> dict[str, int]:
         """Return how many requests another service did again, by kind."""

@@ -15,12 +15,15 @@ import threading
 import time
 from typing import Any
 
+from keystoneauth1 import exceptions as keystone
 from openstack import exceptions as sdk
 
 #: Until a request that has not ended counts as lost, seconds.
 PATIENCE_S = 240
 _POLL_S = 0.25
 _GONE = 'gone'
+#: What clients get instead of an answer.
+_NO_ANSWER = (sdk.SDKException, keystone.ClientException)
 
 
 @dataclasses.dataclass
@@ -115,7 +118,7 @@ class Stream:
                 self._one_life(connection, dice)
             except _Unfulfilled:
                 continue
-            except sdk.SDKException as error:
+            except _NO_ANSWER as error:
                 # Not accepted, so not promised: it is counted apart.
                 self.refused.append(str(error))
                 time.sleep(1)
@@ -196,7 +199,7 @@ class Stream:
                 now = status()
             except sdk.NotFoundException:
                 now = _GONE
-            except sdk.SDKException:
+            except _NO_ANSWER:
                 now = working[0]  # the API is away: ask again
             request.took = time.monotonic() - request.began
             if now not in working:

@@ -1,26 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """A node fails under load: no accepted request is lost.
 
-Nobody says that a node is dead; its peers notice. ``CINDER_TAGGED_FULL`` has
-every fault ten times, at random moments.
+Requests go to the address, and it is the node that holds it which fails.
+``CINDER_TAGGED_FULL`` has every fault ten times, at random moments.
 """
 
 import os
 import random
-import shlex
-import sys
 import time
 
 import ddt
 
-from devstack.sandbox import cinder
-from tests.functional.ha import lab
 from tests.functional.resume import base
+from tests.functional.resume import nodes
 
 FULL = bool(os.environ.get('CINDER_TAGGED_FULL'))
-#: What the HA agent's command gives as its reason.
-_HOOK_SAYS = 'the HA agents miss the node'
-FAULTS = ('kill', 'freeze', 'cut_from_ceph', 'cut_from_bus')
+FAULTS = ('die', 'kill', 'freeze', 'cut_from_ceph', 'cut_from_bus')
 _TIMES = 10
 #: Under load between two faults, seconds.
 _LOAD_S = 5
@@ -30,65 +25,91 @@ _LOAD_S = 5
 class TestTakeover(base.ResumeTestCase):
     """Three nodes; without FULL all faults in one stack, once each."""
 
-    @ddt.named_data(*([*([fault, *[fault] * _TIMES] for fault in FAULTS),
-                       ['die', 'die']] if FULL else [['each', *FAULTS]]))
+    schedulers = 3
+
+    def setUp(self):
+        super().setUp()
+        self.lab = self.enterContext(nodes.StorageNodes(self.sandbox))
+        for node in self.lab.nodes:
+            self.wait_until_up(node)
+
+    def connect(self):
+        return self.lab.connect()
+
+    @ddt.named_data(*([fault, *[fault] * _TIMES] for fault in FAULTS)
+                    if FULL else [['each', *FAULTS]])
     def test_a_node_that_fails_costs_no_request(self, *faults):
         dice = random.SystemRandom()
         with self.stream() as stream:
-            for number, fault in enumerate(faults):
-                hosts = list(self.cinder_volume.nodes)
+            for fault in faults:
                 time.sleep(_LOAD_S * dice.uniform(0.5, 1.5))
                 self.busy(stream)
-                getattr(self, fault)(hosts[number % len(hosts)])
+                holder = self.lab.settled()
+                getattr(self, fault)(holder)
+                self.wait_until_up(holder)
+                self.lab.settled()
             time.sleep(_LOAD_S)
         self.judge(stream)
 
-    def kill(self, host):
-        self.cinder_volume.nodes[host].kill()
-        self.wait_until(lambda: self.fenced(host), f'{host} fenced')
-        self.start(host)
+    def wait_until_up(self, node):
+        host = self.lab.host(node)
+        self.wait_until(lambda: base.node_up(self.sandbox, host),
+                        f'{host} up')
 
-    def freeze(self, host):
-        self.cinder_volume.nodes[host].pause()
+    def wait_until_fenced(self, node):
+        host = self.lab.host(node)
         self.wait_until(lambda: self.fenced(host), f'{host} fenced')
+
+    def die(self, node):
+        """The machine and its agent: a peer's agent says so at once."""
+        self.lab.die(node)
+        peers = [n for n in self.lab.nodes if n is not node]
+        before = self.hooks_done(peers)
+        self.lab.die(node)
+        self.wait_until(lambda: self.hooks_done(peers) > before,
+                        'the hook ran')
+        self.wait_until_fenced(node)
+        self.lab.boot(node)
+
+    @staticmethod
+    def hooks_done(peers):
+        return sum(event['event'] == 'peer_death_done'
+                   for node in peers for event in node.history())
+
+    def kill(self, node):
+        """The volume service alone: nobody says so, its peers notice."""
+        self.cinder_volume.nodes[self.lab.host(node)].kill()
+        self.wait_until_fenced(node)
+        self.lab.revive(node)
+
+    def freeze(self, node):
+        """The machine hangs, and goes on later as if nothing had been."""
+        self.lab.freeze(node)
+        self.wait_until_fenced(node)
         time.sleep(_LOAD_S)
-        self.cinder_volume.nodes[host].resume()
-        self.start(host)
+        self.lab.thaw(node)
+        self.revived(node)
 
-    def die(self, host):
-        """The machine and its HA agent: a peer's hook says so."""
-        hook = shlex.join([
-            sys.executable, '-m', 'cinder_tagged.resume.cli',
-            '--config-file', str(self.sandbox.layout.state
-                                 / 'cinder' / 'cinder.conf'),
-            'takeover', '--host', f'{cinder.HOST}-{{node}}',
-            '--why', _HOOK_SAYS, '--wait', '30'])
-        with lab.Lab(count=3, role_options=f'on_peer_death = {hook}\n') as ha:
-            node = next(n for n in ha.nodes if host.endswith(n.name))
-            node.die()
-            self.cinder_volume.nodes[host].kill()
-            peers = [n for n in ha.nodes if n is not node]
-            self.wait_until(lambda: [
-                event for n in peers for event in n.history()
-                if event['event'] == 'peer_death_done'], 'the hook ran')
-        self.wait_until(lambda: self.fenced(host), f'{host} fenced')
-        self.assertIn(_HOOK_SAYS, self.reasons(host))
-        self.start(host)
+    def cut_from_ceph(self, node):
+        self.cut_off(node, [
+            port for cluster in self.sandbox.clusters.values()
+            for port in base.ceph_ports(cluster)])
 
-    def cut_from_ceph(self, host):
-        ports = [port for cluster in self.sandbox.clusters.values()
-                 for port in base.ceph_ports(cluster)]
-        with self.cinder_volume.cut_off(host, ports):
-            self.wait_until(lambda: self.fenced(host), f'{host} fenced')
+    def cut_from_bus(self, node):
+        self.cut_off(node, [self.sandbox.layout.port('bus')])
+
+    def cut_off(self, node, ports):
+        with self.lab.cut_off(node, ports):
+            self.wait_until_fenced(node)
             time.sleep(_LOAD_S)
-        self.start(host)
+        self.revived(node)
 
-    def cut_from_bus(self, host):
-        with self.cinder_volume.cut_off(host,
-                                        [self.sandbox.layout.port('bus')]):
-            self.wait_until(lambda: self.fenced(host), f'{host} fenced')
-            time.sleep(_LOAD_S)
-        self.start(host)
+    def revived(self, node):
+        """Play the service manager: start again what has ended."""
+        def up():
+            self.lab.revive(node)
+            return base.node_up(self.sandbox, self.lab.host(node))
+        self.wait_until(up, f'{node.name} up again')
 
 
 class TestRestart(base.ResumeTestCase):
