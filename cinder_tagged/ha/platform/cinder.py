@@ -39,7 +39,7 @@ def allot(cloud: Any, name: str, gib: int, volume_type: str,
     while volume.status == 'creating' and time.monotonic() < end:
         time.sleep(0.5)
         volume = storage.get_volume(volume.id)
-    if volume.status not in ('available', 'reserved', 'in-use'):
+    if volume.status not in ('available', 'reserved', 'attaching', 'in-use'):
         raise exceptions.PlatformError(
             f'volume {volume.id} is {volume.status}: see "openstack volume '
             f'message list", delete it, and try again')
@@ -48,18 +48,21 @@ def allot(cloud: Any, name: str, gib: int, volume_type: str,
 
 def _location(storage: Any, volume: Any) -> tuple[str, str]:
     """Ask Cinder where it is; the attachment keeps others off it."""
-    attached = [a for a in storage.attachments(details=True)
+    attached = [a for a in storage.attachments(volume_id=volume.id)
                 if a.volume_id == volume.id]
+    # Without an instance: the key alone, even with None, is refused.
     attachment = attached[0] if attached else storage.create_attachment(
-        volume_id=volume.id, instance_uuid=None, instance=None,
-        connector={'host': 'cinder-tagged-platform', 'multipath': False,
-                   'initiator': '', 'ip': ''})
+        volume, connector={'host': 'cinder-tagged-platform',
+                           'multipath': False, 'initiator': '', 'ip': ''})
     attachment = storage.get_attachment(attachment.id)
     name = (attachment.connection_info or {}).get('name', '')
     pool, _, image = name.partition('/')
     if not image:
         raise exceptions.PlatformError(
-            f'volume {volume.id} is not on RBD: its type leads to another '
-            'back end')
+            f'volume {volume.id} is not on RBD, or its attachment '
+            f'{attachment.id} was broken off: choose a type that leads to '
+            'Ceph, or delete the attachment, and try again')
+    if attachment.status != 'attached' or volume.status != 'in-use':
+        storage.complete_attachment(attachment.id)
     LOG.info('Volume %s of %d GiB is %s', volume.id, volume.size, name)
     return pool, image

@@ -143,21 +143,38 @@ class Command:
 
     def volume(self, arguments: Any) -> int:
         """Have Cinder make the volume, and keep its name in the pool."""
-        import openstack
-        cloud = openstack.connect(cloud=arguments.os_cloud)
-        pool_name, image = cinder.allot(
-            cloud, self.name, arguments.size, arguments.type, 300)
+        pool_name, image = self._allot(arguments)
+        where = f'[{options.group(self.name)}]'
         if pool_name != self.section.pool:
             raise exceptions.PlatformError(
-                f'Cinder made the volume in pool {pool_name}: set '
-                f'[{options.group(self.name)}] pool = {pool_name}')
+                f'Cinder made the volume in pool {pool_name}: set {where} '
+                f'pool = {pool_name}')
         pool = self._pool()
         try:
+            # Pools of several clusters often have one name.
+            if not pool.has(image):
+                raise exceptions.PlatformError(
+                    f'{pool_name}/{image} is not in the cluster of '
+                    f'{self.section.ceph_conf}: type {arguments.type} leads '
+                    f'to another one; set {where} ceph_conf to that of its '
+                    'back end ("openstack volume show", host)')
             pool.keep_volume(image)
         finally:
             pool.close()
         print(f'volume {pool_name}/{image}')
         return 0
+
+    def _allot(self, arguments: Any) -> tuple[str, str]:
+        import keystoneauth1.exceptions
+        import openstack
+        try:
+            cloud = openstack.connect(cloud=arguments.os_cloud)
+            return cinder.allot(cloud, self.name, arguments.size,
+                                arguments.type, 300)
+        except (openstack.exceptions.SDKException,
+                keystoneauth1.exceptions.ClientException) as exc:
+            raise exceptions.PlatformError(
+                f'Cinder did not allot the volume: {exc}') from exc
 
     def keep(self) -> int:
         """Be the keeper; the agent starts it."""

@@ -76,6 +76,8 @@ class Hands:
         self.confirmed = False
         #: our client was cut off with writes in flight: fence it as well
         self.void = False
+        #: exit status and last lines of a container that ended by itself
+        self.last_words = ''
         self._present = self.podman.exists()
         self._image = ''
         self._before: frozenset[str] = frozenset()
@@ -277,8 +279,8 @@ class Hands:
             self._present = False
 
     def remove(self) -> None:
-        LOG.error('The container ended by itself: %s',
-                  self.podman.exit_words())
+        self.last_words = self.podman.exit_words()
+        LOG.error('The container ended by itself: %s', self.last_words)
         self.podman.remove()
         self._present = False
 

@@ -218,6 +218,9 @@ class Keeper:
         finally:
             self._remember(began)
         LOG.info('%s done in %.2f s', step.value, time.monotonic() - began)
+        if step is m.Step.REMOVE:
+            self._problem = ('the container ended by itself: '
+                             f'{self.hands.last_words}')
         if step is m.Step.START:
             self._started_at = time.monotonic()
             self._problem = ''

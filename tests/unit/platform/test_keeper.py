@@ -131,7 +131,9 @@ class KeeperTest(base.BaseTestCase):
             self.one.turn()
         self.assertEqual(3, self.one.keeper._failures)
         self.one.turn()
-        self.assertEqual('backing off', self.one.row)
+        self.assertEqual(
+            ('backing off', 'the container ended by itself: exit 1'),
+            (self.one.row, self.one.keeper._status['problem']))
         self.one.podman.dies = False
         self.one.until_running()
 

@@ -146,14 +146,30 @@ class Pool:
             return self._value(ioctx, _VOLUME)
 
     def keep_volume(self, image: str) -> None:
-        """Keep the name of the image for every server."""
+        """Keep the name of the image for every server.
+
+        :raises PlatformError: another one is kept, which may have data
+        """
         with self._ioctx() as (_, ioctx), rados.WriteOpCtx() as op:
+            kept = self._value(ioctx, _VOLUME)
+            if kept not in ('', image):
+                raise exceptions.PlatformError(
+                    f'the platform has the volume {self.pool}/{kept} '
+                    f'already, so {image} is not taken: delete the new '
+                    'volume, or, to give the old one up, remove the key '
+                    f'{_VOLUME} of the object {self._object} '
+                    '("rados rmomapkey")')
             if not self._value(ioctx, _KEY):
                 ioctx.set_omap(op, (_KEY,), (b'',))
             ioctx.set_omap(op, (_VOLUME,), (image.encode(),))
             ioctx.operate_write_op(op, self._object)
 
     # -- the volume ----------------------------------------------------------
+
+    def has(self, image: str) -> bool:
+        """Whether the image is in this pool of this cluster."""
+        with self._ioctx() as (_, ioctx):
+            return image in rbd.RBD().list(ioctx)
 
     def ensure(self, image: str, gib: int, used: bool) -> None:
         """Make the image if it is missing and may be made."""
