@@ -3,8 +3,10 @@
 
 The container writes numbered stamps with its owner to the volume, each one
 forced to the disk, and acknowledges it in a directory outside of the lab.
+A write that was refused is noted there as well.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import ctypes
@@ -29,10 +31,13 @@ CEPH = '10.77.0.50'
 IMAGE = 'localhost/stamps:1'
 CLONE_NEWNET = 0x40000000
 SIZE_MIB = 256
+PODMAN = ('podman', '--runtime', 'runc', '--events-backend', 'none')
 
 #: Runs in the container.  A stamp is acknowledged after its fsync; "alive"
-#: is written whatever the volume does, with the machine's one clock.
+#: is written whatever the volume does, with the machine's one clock.  It
+#: ends at once where the file "die" is.
 WRITER = r'''#!/bin/sh
+[ ! -e /acks/die ] || { echo told to die >&2; exit 7; }
 mark="$CINDER_TAGGED_HA_EPOCH $CINDER_TAGGED_HA_NODE"
 ( while :; do
     read now rest < /proc/uptime
@@ -48,7 +53,11 @@ number=${number:-0}
 while :; do
   number=$((number + 1))
   echo "$number $mark" |
-    dd of=/data/stamps oflag=append conv=notrunc,fsync 2>/dev/null || exit 3
+    dd of=/data/stamps oflag=append conv=notrunc,fsync 2>/dev/null || {
+      read now rest < /proc/uptime
+      echo "$now $mark" >> /acks/refused
+      exit 3
+    }
   read now rest < /proc/uptime
   echo "$number $mark $now" >> /acks/acked
   usleep 20000
@@ -149,6 +158,39 @@ def signal_all(space: spaces.Space, number: signal.Signals) -> None:
         done |= new
 
 
+def own_containers(inside: Callable[..., str]) -> None:
+    """Give a machine places of its own for containers.
+
+    :param inside: runs a command in the machine, returns its output
+    """
+    for command in ('mkdir -p /mnt/containers /var/lib/containers',
+                    'mount --bind /mnt/containers /var/lib/containers',
+                    'mount -t tmpfs run /run',
+                    'mount -t tmpfs shm /dev/shm'):
+        inside(*command.split())
+
+
+def make_image(files: Path, writer: str, inside: Callable[..., str]) -> str:
+    """Make FILES/image.tar with a container image; return its digest."""
+    root = files / 'rootfs'
+    for name in ('bin', 'data', 'acks', 'dev', 'proc', 'tmp'):
+        (root / name).mkdir(parents=True)
+    shutil.copy('/bin/busybox', root / 'bin/busybox')
+    for name in ('sh', 'tail', 'cut', 'dd', 'grep', 'usleep', 'sleep'):
+        (root / 'bin' / name).symlink_to('busybox')
+    (root / 'bin/writer').write_text(writer)
+    (root / 'bin/writer').chmod(0o755)
+    with tarfile.open(files / 'rootfs.tar', 'w') as archive:
+        archive.add(root, '.')
+    inside(*PODMAN, 'import', '--change', 'CMD ["/bin/writer"]',
+           str(files / 'rootfs.tar'), IMAGE)
+    digest = 'sha256:' + inside(
+        *PODMAN, 'image', 'inspect', '--format', '{{.Id}}', IMAGE).strip()
+    inside(*PODMAN, 'save', '-q', '-o', str(files / 'image.tar'), IMAGE)
+    inside(*PODMAN, 'rmi', IMAGE)
+    return digest
+
+
 class PlatformLab:
     """The cloud, its storage and what the container has acknowledged."""
 
@@ -162,9 +204,9 @@ class PlatformLab:
         self.space = spaces.Space('ceph')
         self.lab.switch.plug(self.space, f'{CEPH}/24')
         self.ceph = CephCluster(self.files / 'ceph', address=CEPH)
-        #: epochs in which a server was made to stand still
-        self.frozen: set[str] = set()
-        self._digest = ''
+        #: when (uptime, s) a server that stood still in an epoch went on
+        self.thawed: dict[str, float] = {}
+        self._owner = self._digest = ''
         self._reaper: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> 'PlatformLab':
@@ -211,14 +253,9 @@ class PlatformLab:
     def _prepare(self, node: labs.Node) -> None:
         inside = node.space.run
         (node.space.files / node.name).mkdir()
-        (node.space.files / 'containers').mkdir()
-        for command in ('mkdir -p /var/lib/containers',
-                        'mount --bind /mnt/containers /var/lib/containers',
-                        'mount -t tmpfs run /run',
-                        'mount -t tmpfs shm /dev/shm'):
-            inside(*command.split())
+        own_containers(inside)
         if not self._digest:
-            self._make_image(node)
+            self._digest = make_image(self.files, self._writer, inside)
         with node.conf.open('a') as conf:
             conf.write(PLATFORM.format(
                 conf=self.ceph.conf, digest=self._digest, node=node.name,
@@ -226,27 +263,6 @@ class PlatformLab:
         done = self.command(node, 'install', str(self.files / 'image.tar'))
         if done.returncode:
             raise RuntimeError(done.stderr)
-
-    def _make_image(self, node: labs.Node) -> None:
-        root = self.files / 'rootfs'
-        for name in ('bin', 'data', 'acks', 'dev', 'proc', 'tmp'):
-            (root / name).mkdir(parents=True)
-        shutil.copy('/bin/busybox', root / 'bin/busybox')
-        for name in ('sh', 'tail', 'cut', 'dd', 'grep', 'usleep', 'sleep'):
-            (root / 'bin' / name).symlink_to('busybox')
-        (root / 'bin/writer').write_text(self._writer)
-        (root / 'bin/writer').chmod(0o755)
-        with tarfile.open(self.files / 'rootfs.tar', 'w') as archive:
-            archive.add(root, '.')
-        podman = ['podman', '--runtime', 'runc', '--events-backend', 'none']
-        inside = node.space.run
-        inside(*podman, 'import', '--change', 'CMD ["/bin/writer"]',
-               str(self.files / 'rootfs.tar'), IMAGE)
-        self._digest = 'sha256:' + inside(
-            *podman, 'image', 'inspect', '--format', '{{.Id}}', IMAGE).strip()
-        inside(*podman, 'save', '-q', '-o', str(self.files / 'image.tar'),
-               IMAGE)
-        inside(*podman, 'rmi', IMAGE)
 
     def command(self, node: labs.Node, *words: str
                 ) -> subprocess.CompletedProcess[str]:
@@ -312,8 +328,10 @@ class PlatformLab:
     def judge(self, node: labs.Node) -> list[str]:
         """Everything that is wrong; nothing should be.
 
-        The container of a server that stood still may show for a moment
-        that it runs again (``frozen`` has its epoch), but must not write.
+        The container of a server that stood still goes on until its keeper
+        looks (``thawed`` has since when): that is no fault of the platform
+        as long as it does not write.  It may acknowledge the one stamp whose
+        write had ended before.
 
         :param node: where the volume is mounted now
         """
@@ -332,10 +350,24 @@ class PlatformLab:
             found.append(f'{len(lost)} acknowledged stamps are lost: '
                          f'{lost[:3]}')
         alive = sorted((float(w[0]), int(w[1])) for w in self.lines('alive')
-                       if len(w) == 3 and w[1] not in self.frozen)
+                       if len(w) == 3 and not self._after_thaw(w[1], w[0]))
         if [e for _, e in alive] != sorted(e for _, e in alive):
             found.append('two containers ran at the same time')
+        for epoch in self.thawed:
+            late = [w for w in acked
+                    if w[1] == epoch and self._after_thaw(epoch, w[3])]
+            if len(late) > 1:
+                found.append(f'a server that stood still in epoch {epoch} '
+                             f'wrote again: {late[:3]}')
         return found
+
+    def _after_thaw(self, epoch: str, at: str) -> bool:
+        return float(at) >= self.thawed.get(epoch, float('inf'))
+
+    def refused(self, epoch: str) -> bool:
+        """Whether a write of the container of an epoch was refused."""
+        return any(len(w) == 3 and w[1] == epoch
+                   for w in self.lines('refused'))
 
     # -- faults --------------------------------------------------------------
 
@@ -347,11 +379,40 @@ class PlatformLab:
 
     def freeze(self, node: labs.Node) -> None:
         """The whole server stands still."""
+        self._owner = self.acked()[-1][1]
         signal_all(node.space, signal.SIGSTOP)
-        self.frozen.add(self.acked()[-1][1])
+
+    def thaw_container(self, node: labs.Node) -> str:
+        """Let the container and its volume go on, but nothing else.
+
+        :returns: the epoch of its container
+        """
+        self.thawed[self._owner] = self.uptime()
+        own = os.readlink(f'/proc/{node.space.pid}/ns/mnt')
+        for pid in processes(node.space):
+            with contextlib.suppress(OSError):
+                words = Path(f'/proc/{pid}/cmdline').read_bytes()
+                if words.startswith(b'rbd-fuse') or (
+                        os.readlink(f'/proc/{pid}/ns/mnt') != own):
+                    os.kill(pid, signal.SIGCONT)
+        return self._owner
 
     def thaw(self, node: labs.Node) -> None:
+        self.thawed.setdefault(self._owner, self.uptime())
         signal_all(node.space, signal.SIGCONT)
+
+    def spoil(self) -> None:
+        """Wipe the file system's superblock; nobody may have it mapped."""
+        with network_of(self.space), self.ceph.ioctx('volumes') as ioctx, \
+                rbd.Image(ioctx, 'app') as image:
+            image.write(bytes(1024), 1024)
+            image.flush()
+
+    def device(self, node: labs.Node) -> str:
+        """What the volume is mapped to on a server."""
+        return str(json.loads((
+            node.space.files / node.name / 'app/mapping.json').read_text()
+        )['device'])
 
     def uptime(self) -> float:
         return float(Path('/proc/uptime').read_text().split()[0])
