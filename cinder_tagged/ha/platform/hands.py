@@ -258,6 +258,9 @@ class Hands:
     # -- the container -------------------------------------------------------
 
     def start(self) -> None:
+        found = self.podman.image()
+        if found is not m.Image.RIGHT:
+            raise exceptions.PlatformError(f'the image is {found.value}')
         self._present = True
         try:
             self.podman.start({'CINDER_TAGGED_HA_EPOCH': str(self.epoch),

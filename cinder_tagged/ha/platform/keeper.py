@@ -150,6 +150,8 @@ class Keeper:
             LOG.info('This server is %s (epoch %d)', role.value,
                      self.told.epoch)
             self._failures, self._pause_until = 0, 0.0
+            # What was seen as a slave may be half a minute old.
+            self._image_at = float('-inf')
             self.checker.hurry()
         claim = self._claim()
         self._was = role

@@ -123,6 +123,23 @@ class KeeperTest(base.BaseTestCase):
         self.two.until_running()
         self.assertIn(client, self.pool.fenced)
 
+    def test_image_that_was_replaced_is_seen_before_anything_is_mapped(self):
+        self.one.turns(2)
+        self.one.podman.state = m.Image.WRONG
+        self.one.tell(1)
+        self.one.turns()
+        self.assertEqual(('wrong image', False),
+                         (self.one.row, self.one.mapper.mapped))
+
+    def test_image_that_is_replaced_late_is_not_started(self):
+        self.one.tell(1)
+        while self.one.disk.mounted is m.Mount.NO:
+            self.one.turn()
+        self.one.podman.state = m.Image.WRONG
+        self.one.turns()
+        self.assertEqual(('wrong image', 0),
+                         (self.one.row, self.one.podman.starts))
+
     def test_container_that_dies_at_once_pauses_and_says_so(self):
         self.one.podman.dies = True
         self.one.tell(1)

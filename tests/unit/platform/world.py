@@ -97,12 +97,13 @@ class Podman:
         self.running = self.ended = False
         self.starts = 0
         self.dies = False
+        self.state = m.Image.RIGHT
 
     def exists(self):
         return self.running or self.ended
 
     def image(self):
-        return m.Image.RIGHT
+        return self.state
 
     def start(self, environ, cancel):
         self.starts += 1
