@@ -259,9 +259,25 @@ class Lab:
 
     def settled(self, role: str = 'control') -> Node:
         """Wait until all agree, and return the holder."""
-        node: Node = wait_for(lambda: self.agrees(role),
-                              'all nodes agree on one holder')
+        try:
+            node: Node = wait_for(lambda: self.agrees(role),
+                                  'all nodes agree on one holder')
+        except TimeoutError as exc:
+            raise TimeoutError(f'{exc}; {self._views(role)}') from exc
         return node
+
+    def _views(self, role: str) -> str:
+        """What each node says, for a message."""
+        views = []
+        for node in self.nodes:
+            try:
+                status = node.status()
+                views.append(f'{node.name}: eligible {status["eligible"]} '
+                             f'({status["why"]}), '
+                             f'{status["roles"][role]}')
+            except Exception as exc:
+                views.append(f'{node.name}: {exc!r}')
+        return '; '.join(views)
 
     def etcd_leader(self) -> Node:
         """The node with etcd's leader."""

@@ -120,7 +120,8 @@ class Pool:
                 ioctx.operate_read_op(op, self._object)
             except rados.ObjectNotFound:
                 return ''
-            return str(dict(found).get(key, b''), 'utf-8')
+            # librados tells an empty value as None.
+            return str(dict(found).get(key) or b'', 'utf-8')
 
     def swap(self, raw: str, new: rec.Record) -> bool:
         """Replace the record if it still is ``raw``; False if it is not."""
