@@ -3,7 +3,6 @@
 
 import base64
 from collections.abc import Callable
-from collections.abc import Iterable
 from collections.abc import Sequence
 from functools import partial
 import os
@@ -12,7 +11,6 @@ import sys
 from typing import Any
 
 from devstack.sandbox.ceph import CephCluster
-from devstack.sandbox.cut import Cut
 from devstack.sandbox.database import Database
 from devstack.sandbox.keystone import Keystone
 from devstack.sandbox.layout import Layout
@@ -198,12 +196,9 @@ class CinderDaemons(Part):
         self.database = database
 
     def _daemon(self, program: str, instance: str,
-                overlay: Path | None = None,
-                group: int | None = None) -> Service:
+                overlay: Path | None = None) -> Service:
         argv: list[str | Path] = [
             self.layout.program(program), '--config-file', self.conf.path]
-        if group is not None:
-            argv = ['setpriv', f'--regid={group}', '--keep-groups', *argv]
         if overlay:
             argv += ['--config-file', overlay]
         return Service(
@@ -282,18 +277,8 @@ class CinderVolume(CinderDaemons):
             self.nodes = {
                 f'{HOST}-n{n}': self._daemon(
                     'cinder-volume', f'cinder-volume-{n}',
-                    layout.state / 'cinder' / f'volume-{n}.conf',
-                    self._group(n))
+                    layout.state / 'cinder' / f'volume-{n}.conf')
                 for n in range(1, nodes + 1)}
-
-    def _group(self, number: int) -> int:
-        """Return a group of its own for a node, by which it can be cut."""
-        # Ports are given to one sandbox only, and so are their multiples.
-        return 10 * self.layout.port('bus') + number
-
-    def cut_off(self, host: str, ports: Iterable[int]) -> Cut:
-        """Drop, silently, all that one of several nodes sends to ports."""
-        return Cut(self._group(list(self.nodes).index(host) + 1), ports)
 
     @property
     def service(self) -> Service:
