@@ -64,6 +64,9 @@ class Stream:
         self.refused: list[str] = []
         self.faults: list[str] = []
         self.left: set[str] = set()
+        #: resources of requests that nothing came back for: not accepted,
+        #: not refused either
+        self.unanswered: set[str] = set()
         self._connect = connect
         self._image = image
         self._random = random.Random(seed)
@@ -105,6 +108,11 @@ class Stream:
     def under_way(self) -> int:
         """How many accepted requests have not ended."""
         return sum(not r.ended for r in list(self.requests))
+
+    def promised(self, resource: str) -> bool:
+        """Tell whether all that was asked of a resource was answered."""
+        return resource not in self.unanswered and any(
+            r.resource == resource for r in self.requests)
 
     def unfulfilled(self) -> list[Request]:
         """Return what did not come to what was asked for."""
@@ -164,24 +172,35 @@ class Stream:
         return snapshot
 
     def _delete_snapshot(self, cinder: Any, snapshot: str) -> None:
-        cinder.delete_snapshot(snapshot, ignore_missing=False)
+        with self._answered(snapshot):
+            cinder.delete_snapshot(snapshot, ignore_missing=False)
         with self._followed('delete snapshot', snapshot, _GONE) as request:
             self._await(request,
                         lambda: cinder.get_snapshot(snapshot).status,
                         ('deleting', 'available'))
 
     def _delete(self, cinder: Any, volume: str) -> None:
-        cinder.delete_volume(volume, ignore_missing=False)
+        with self._answered(volume):
+            cinder.delete_volume(volume, ignore_missing=False)
         with self._followed('delete', volume, _GONE) as request:
             self._await(request, lambda: cinder.get_volume(volume).status,
                         ('deleting', 'available'))
         self.left.discard(volume)
 
     def _extend(self, cinder: Any, volume: str) -> None:
-        cinder.extend_volume(volume, 2)
+        with self._answered(volume):
+            cinder.extend_volume(volume, 2)
         with self._followed('extend', volume, 'available') as request:
             self._await(request, lambda: cinder.get_volume(volume).status,
                         ('extending',))
+
+    @contextlib.contextmanager
+    def _answered(self, resource: str) -> Iterator[None]:
+        try:
+            yield
+        except _NO_ANSWER:
+            self.unanswered.add(resource)
+            raise
 
     @contextlib.contextmanager
     def _followed(self, kind: str, resource: str,
