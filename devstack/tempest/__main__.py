@@ -61,7 +61,9 @@ def _play(kind: str, arguments: argparse.Namespace,
                         parts=frozenset({'compute'}))
     with Sandbox.start(settings, clock.step) as sandbox:
         directory = state / 'tempest'
-        run([arguments.tempest, 'init', directory])
+        # Its register of workspaces goes with the sandbox.
+        run([arguments.tempest, 'init', '--workspace-path',
+             state / 'workspaces', directory])
         sandbox.layout.write_conf(
             'tempest/etc/tempest.conf', configuration.configuration(
                 sandbox, directory, configuration.upload_images(sandbox)))

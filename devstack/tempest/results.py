@@ -86,8 +86,8 @@ class Comparison:
 
 def _group(name: str) -> str:
     """Return the part of Tempest that a test is of."""
-    words = [word for word in name.split('.')
-             if not word.startswith(('test_', 'Test'))]
+    words = [word for word in name.split('.') if word.islower()
+             and not word.startswith('test_')]
     return '.'.join(words[:4])
 
 
