@@ -155,15 +155,23 @@ class Service:
             f'{self._child.pid} {start_time(self._child.pid)}\n')
 
     def wait_ready(self, check: Callable[[], object],
-                   deadline: float = 120) -> None:
+                   deadline: float = 120, restarts: int = 0) -> None:
         """Wait until check() is true.
 
+        :param restarts: how often it may end and is started again, as a
+            service manager would.
         :raises SandboxError: the service ended, or it is not ready
             within deadline seconds; the message ends with its log.
         """
+        left = restarts
+
         def ready_or_dead() -> bool:
+            nonlocal left
             if not self.alive:
-                raise SandboxError(f'{self.name} ended')
+                if not left:
+                    raise SandboxError(f'{self.name} ended')
+                left -= 1
+                self.start()
             return bool(check())
 
         try:
