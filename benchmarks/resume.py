@@ -50,14 +50,22 @@ _MISSED_AFTER_S = 2.0
 
 @contextlib.contextmanager
 def cloud(*, journal: bool, stock: bool = False, nodes: int = 3,
-          dead_after: float = 10) -> Iterator[Sandbox]:
-    """Run a sandbox of one kind."""
+          dead_after: float = 10, down_time: int = 30) -> Iterator[Sandbox]:
+    """Run a sandbox of one kind.
+
+    :param down_time: seconds of silence after which Cinder's scheduler
+        takes a service for dead
+    """
     state = Path(tempfile.gettempdir(),
                  f'cinder-tagged-bench-{secrets.token_hex(4)}')
-    overlays = {'cinder': {'resume': {'dead_after': dead_after}}}
+    overlays = {'cinder': {
+        # Hundreds of empty volumes fit on small clusters.
+        'backend_defaults': {'max_over_subscription_ratio': 1000},
+        'DEFAULT': {'service_down_time': down_time},
+        **({'resume': {'dead_after': dead_after}} if journal else {})}}
     with Sandbox.start(Settings(
             state, journal=journal, stock=stock, storage_nodes=nodes,
-            backends=BACKENDS[:2], overlays=overlays if journal else {},
+            backends=BACKENDS[:2], overlays=overlays,
             parts=frozenset(('image',)))) as sandbox:
         yield sandbox
 
@@ -217,7 +225,8 @@ def measure_burst(numbers: list[int], runs: int) -> None:
              for number in numbers}
     for run in range(runs):
         # A new cloud each time: the last one's volumes slow its database.
-        with cloud(journal=True, dead_after=0) as sandbox:
+        # Its services are held while it is asked for volumes.
+        with cloud(journal=True, dead_after=0, down_time=600) as sandbox:
             burst(sandbox, 20, kill=False)  # warms up
             for number, case in cases.items():
                 for kill in (True, False) if run % 2 else (False, True):
