@@ -3,7 +3,6 @@
 
 from collections.abc import Mapping
 import contextlib
-from pathlib import Path
 import sys
 import urllib.error
 import urllib.request
@@ -16,6 +15,28 @@ from devstack.sandbox.process import Service
 _PROBE_TIMEOUT_S = 30
 
 
+def wsgi_command(address: str, module: str, *, arguments: str = '',
+                 threads: int = 4) -> list[str]:
+    """Return the command that serves a WSGI module.
+
+    :param address: HOST:PORT, or :PORT for all addresses.
+    :param module: MODULE:CALLABLE.
+    :param arguments: what the module finds in sys.argv.
+    """
+    command = [
+        str(Layout.program('uwsgi')), '--http-socket', address,
+        '--module', module, '--virtualenv', sys.prefix, '--lazy-apps',
+        '--need-app', '--die-on-term', '--enable-threads', '--threads',
+        str(threads), '--buffer-size', '65535', '--chunked-input-limit',
+        '8388608',
+        # A client that reuses a connection just when uwsgi closes it
+        # sees a reset.
+        '--add-header', 'Connection: close',
+        '--log-4xx', '--log-5xx', '--disable-logging',
+    ]
+    return [*command, '--pyargv', arguments] if arguments else command
+
+
 def wsgi_service(layout: Layout, name: str, module: str, *,
                  arguments: str = '',
                  env: Mapping[str, str] | None = None,
@@ -25,21 +46,11 @@ def wsgi_service(layout: Layout, name: str, module: str, *,
     :param module: MODULE:CALLABLE.
     :param arguments: what the module finds in sys.argv.
     """
-    argv: list[str | Path] = [
-        layout.program('uwsgi'), '--http-socket',
-        f'127.0.0.1:{layout.port(name)}', '--module', module,
-        '--virtualenv', sys.prefix, '--lazy-apps', '--need-app',
-        '--die-on-term', '--enable-threads', '--threads', str(threads),
-        '--buffer-size', '65535', '--chunked-input-limit', '8388608',
-        # A client that reuses a connection just when uwsgi closes it
-        # sees a reset.
-        '--add-header', 'Connection: close',
-        '--log-4xx', '--log-5xx', '--disable-logging',
-    ]
-    if arguments:
-        argv += ['--pyargv', arguments]
-    return Service(name, layout.directory('log'), argv, layout.guard,
-                   {**layout.environment(), **(env or {})})
+    return Service(
+        name, layout.directory('log'),
+        wsgi_command(f'127.0.0.1:{layout.port(name)}', module,
+                     arguments=arguments, threads=threads),
+        layout.guard, {**layout.environment(), **(env or {})})
 
 
 def answers(url: str) -> bool:

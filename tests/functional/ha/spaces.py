@@ -7,6 +7,7 @@ a tmpfs of its own on /mnt.
 """
 
 from collections.abc import Sequence
+import contextlib
 import ctypes
 import os
 from pathlib import Path
@@ -80,6 +81,25 @@ class Space:
                 start_new_session=True, **kwargs)
         self.children.append(child)
         return child
+
+    def processes(self) -> set[int]:
+        """Every process in this network but the one that holds it."""
+        name = os.readlink(f'/proc/{self.pid}/ns/net')
+        found = set()
+        for pid in filter(str.isdigit, os.listdir('/proc')):
+            with contextlib.suppress(OSError):
+                if os.readlink(f'/proc/{pid}/ns/net') == name:
+                    found.add(int(pid))
+        return found - {self.pid}
+
+    def signal_all(self, number: signal.Signals) -> None:
+        """Signal all of them at once; repeated until none is missed."""
+        done: set[int] = set()
+        while new := self.processes() - done:
+            for pid in new:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            done |= new
 
     def kill(self) -> None:
         """End every process that was started here."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 
+from devstack.sandbox.wsgi import wsgi_command
 from tests.functional.ha import lab as labs
 from tests.functional.ha import test_takeover
 
@@ -65,12 +66,9 @@ class CinderApiTest(test_takeover.LabTestCase):
     def prepare(cls, node):
         """Start the API of a node before its agent."""
         node.api = node.space.spawn(
-            str(Path(sys.prefix, 'bin', 'uwsgi')), '--http-socket', ':8776',
-            '--module', 'cinder.wsgi.api:application', '--virtualenv',
-            sys.prefix, '--lazy-apps', '--need-app', '--die-on-term',
-            '--enable-threads', '--threads', '2', '--buffer-size', '65535',
-            '--add-header', 'Connection: close', '--pyargv',
-            f'--config-file {cls.conf}', log='api.log',
+            *wsgi_command(':8776', 'cinder.wsgi.api:application',
+                          arguments=f'--config-file {cls.conf}', threads=2),
+            log='api.log',
             env=labs.environment(), cwd=cls.directory.name)
 
     def ask(self, method='GET', body=''):

@@ -87,6 +87,21 @@ for _ in range(100):
 shutil.rmtree(sys.argv[2], ignore_errors=True)
 '''
 
+#: Of any platform that runs these stamps.
+STAMPS = '''
+image = localhost/stamps:1
+digest = {digest}
+ceph_conf = {conf}
+ceph_user = cinder
+pool = volumes
+mapper = fuse
+container_options = --runtime,runc,--cgroup-manager,cgroupfs,\
+--events-backend,none
+run_options = --ulimit=nofile=1024:1024,--ulimit=nproc=1024:1024,\
+--volume={acks}:/acks
+stop_deadline = 2
+'''
+
 PLATFORM = '''
 [ha_probes]
 ceph_conf = {conf}
@@ -97,25 +112,14 @@ deadline = 2
 fall = 1
 [ha_resource_app]
 type = platform
-[ha_platform_app]
-image = localhost/stamps:1
-digest = {digest}
-ceph_conf = {conf}
-ceph_user = cinder
-pool = volumes
+[ha_platform_app]''' + STAMPS + '''\
 volume = app
 size = 1
-mapper = fuse
 mountpoint = /mnt/{node}/data
 state_dir = /mnt/{node}
-container_options = --runtime,runc,--cgroup-manager,cgroupfs,\
---events-backend,none
-run_options = --ulimit=nofile=1024:1024,--ulimit=nproc=1024:1024,\
---volume={acks}:/acks
 period = 0.5
 deadline = 3
 kill_deadline = 2
-stop_deadline = 2
 handover = 1
 longest_pause = 4
 '''
@@ -135,27 +139,6 @@ def network_of(space: spaces.Space) -> Iterator[None]:
         setns(own, CLONE_NEWNET)
         os.close(own)
         os.close(other)
-
-
-def processes(space: spaces.Space) -> list[int]:
-    """Every process of a machine but the one that holds it."""
-    name = os.readlink(f'/proc/{space.pid}/ns/net')
-    found = []
-    for pid in filter(str.isdigit, os.listdir('/proc')):
-        with contextlib.suppress(OSError):
-            if os.readlink(f'/proc/{pid}/ns/net') == name:
-                found.append(int(pid))
-    return [pid for pid in found if pid != space.pid]
-
-
-def signal_all(space: spaces.Space, number: signal.Signals) -> None:
-    """Signal all of a machine at once; repeated until none is missed."""
-    done: set[int] = set()
-    while new := set(processes(space)) - done:
-        for pid in new:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, number)
-        done |= new
 
 
 def own_containers(inside: Callable[..., str]) -> None:
@@ -232,7 +215,7 @@ class PlatformLab:
 
     def close(self) -> None:
         for node in self.lab.nodes:
-            signal_all(node.space, signal.SIGKILL)
+            node.space.signal_all(signal.SIGKILL)
             for path in (f'/mnt/{node.name}/data',
                          f'/mnt/{node.name}/app/fuse'):
                 node.space.run('umount', '-l', path, check=False)
@@ -374,13 +357,13 @@ class PlatformLab:
     def die(self, node: labs.Node) -> None:
         """The server loses power."""
         self.lab.switch.link(node.space, False)
-        signal_all(node.space, signal.SIGKILL)
+        node.space.signal_all(signal.SIGKILL)
         node.die()
 
     def freeze(self, node: labs.Node) -> None:
         """The whole server stands still."""
         self._owner = self.acked()[-1][1]
-        signal_all(node.space, signal.SIGSTOP)
+        node.space.signal_all(signal.SIGSTOP)
 
     def thaw_container(self, node: labs.Node) -> str:
         """Let the container and its volume go on, but nothing else.
@@ -389,7 +372,7 @@ class PlatformLab:
         """
         self.thawed[self._owner] = self.uptime()
         own = os.readlink(f'/proc/{node.space.pid}/ns/mnt')
-        for pid in processes(node.space):
+        for pid in node.space.processes():
             with contextlib.suppress(OSError):
                 words = Path(f'/proc/{pid}/cmdline').read_bytes()
                 if words.startswith(b'rbd-fuse') or (
@@ -399,7 +382,7 @@ class PlatformLab:
 
     def thaw(self, node: labs.Node) -> None:
         self.thawed.setdefault(self._owner, self.uptime())
-        signal_all(node.space, signal.SIGCONT)
+        node.space.signal_all(signal.SIGCONT)
 
     def spoil(self) -> None:
         """Wipe the file system's superblock; nobody may have it mapped."""

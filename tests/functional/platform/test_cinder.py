@@ -24,21 +24,10 @@ roles = control
 resources = app
 [ha_resource_app]
 type = platform
-[ha_platform_app]
-image = localhost/stamps:1
-digest = {digest}
-ceph_conf = {conf}
-ceph_user = cinder
-pool = volumes
-mapper = fuse
+[ha_platform_app]''' + platform.STAMPS + '''\
 mountpoint = /mnt/data
 state_dir = /mnt/state
-container_options = --runtime,runc,--cgroup-manager,cgroupfs,\
---events-backend,none
-run_options = --ulimit=nofile=1024:1024,--ulimit=nproc=1024:1024,\
---volume={acks}:/acks
 agent_deadline = 600
-stop_deadline = 2
 '''
 #: A tag that one cluster of the sandbox has.
 TAG, CLUSTER, OTHER = 'hdd', 'ceph-hdd', 'ceph-ssd-a'

@@ -2,6 +2,7 @@
 """Three storage nodes in one cluster, requests, and faults of a node."""
 
 from collections import Counter
+from collections.abc import Mapping
 import os
 import re
 import sys
@@ -54,11 +55,13 @@ class ResumeTestCase(oslo_base.BaseTestCase):
 
     :cvar nodes: how many volume services
     :cvar schedulers: how many schedulers
+    :cvar defaults: more of [DEFAULT] in cinder.conf
     :cvar eventlet: on green threads, Cinder's own choice, or on native ones
     """
 
     nodes = 3
     schedulers = 1
+    defaults: Mapping[str, Any] = {}
     eventlet = False
 
     def setUp(self) -> None:
@@ -70,9 +73,7 @@ class ResumeTestCase(oslo_base.BaseTestCase):
             # Quick to see that a node lost its clusters.
             overlays={'cinder': {'backend_defaults': {
                 'cluster_probe_interval': 2, 'cluster_probe_deadline': 3},
-                # What an API reserved that died before it answered.
-                'DEFAULT': {'reservation_expire': 60,
-                            'reservation_clean_interval': 10}}},
+                'DEFAULT': dict(self.defaults)}},
             parts=frozenset(('image',)))
         self.addCleanup(self.sandbox.stop)
         super().setUp()
@@ -117,11 +118,6 @@ class ResumeTestCase(oslo_base.BaseTestCase):
             "e.method = %s AND e.state = 'running' AND i.fenced_at IS NULL",
             method, database='cinder')
         return str(rows[0][0]).partition('@')[0] if rows else ''
-
-    def start(self, host: str) -> None:
-        """Start a node again and wait until it serves."""
-        self.cinder_volume.nodes[host].start()
-        self.wait_until(lambda: node_up(self.sandbox, host), f'{host} up')
 
     def judge(self, stream: Stream) -> None:
         """Demand that every accepted request came to what was asked."""

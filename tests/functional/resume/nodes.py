@@ -9,7 +9,6 @@ has a socket) goes over the switch, where it can be cut.
 
 from collections.abc import Iterable
 import contextlib
-from pathlib import Path
 import shlex
 import signal
 import sys
@@ -17,6 +16,7 @@ from typing import Any
 
 from devstack.sandbox.cinder import HOST
 from devstack.sandbox.process import Service
+from devstack.sandbox.wsgi import wsgi_command
 from tests.functional.ha import lab
 from tests.functional.ha import spaces
 
@@ -85,12 +85,8 @@ class StorageNodes(lab.Lab):
         self._uplink.reach_from(node.space, str(_API_PORT))
         self.revive(node)
         node.api = node.space.spawn(
-            str(Path(sys.prefix, 'bin', 'uwsgi')), '--http-socket',
-            f':{_API_PORT}', '--module', 'cinder.wsgi.api:application',
-            '--virtualenv', sys.prefix, '--lazy-apps', '--need-app',
-            '--die-on-term', '--enable-threads', '--threads', '8',
-            '--buffer-size', '65535', '--add-header', 'Connection: close',
-            '--disable-logging', '--pyargv', f'--config-file {self._conf}',
+            *wsgi_command(f':{_API_PORT}', 'cinder.wsgi.api:application',
+                          arguments=f'--config-file {self._conf}', threads=8),
             log='api.log', cwd=self.sandbox.layout.state,
             env={**lab.environment(), **self.sandbox.layout.environment(),
                  'OS_CINDER_DISABLE_EVENTLET_PATCHING': '1'})
@@ -105,9 +101,7 @@ class StorageNodes(lab.Lab):
     def die(self, node: lab.Node) -> None:
         """The power of a node fails."""
         node.die()
-        node.api.kill()
-        for service in self.daemons(node):
-            service.kill()
+        node.space.signal_all(signal.SIGKILL)
 
     def boot(self, node: lab.Node) -> None:
         """Power on again."""
@@ -116,17 +110,11 @@ class StorageNodes(lab.Lab):
 
     def freeze(self, node: lab.Node) -> None:
         """Stop whatever runs on a node, in the middle of it."""
-        for child in (node.agent, node.etcd, node.api):
-            child.send_signal(signal.SIGSTOP)
-        for service in self.daemons(node):
-            service.pause()
+        node.space.signal_all(signal.SIGSTOP)
 
     def thaw(self, node: lab.Node) -> None:
         """Let it go on, as if no time had passed."""
-        for service in self.daemons(node):
-            service.resume()
-        for child in (node.api, node.etcd, node.agent):
-            child.send_signal(signal.SIGCONT)
+        node.space.signal_all(signal.SIGCONT)
 
     @contextlib.contextmanager
     def cut_off(self, node: lab.Node, ports: Iterable[int]) -> Any:
