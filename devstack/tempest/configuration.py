@@ -2,6 +2,7 @@
 """What Tempest has to know of a sandbox: its tempest.conf."""
 
 from pathlib import Path
+import shutil
 from typing import Any
 
 from devstack.sandbox.keystone import REGION
@@ -10,6 +11,7 @@ from devstack.sandbox.sandbox import Sandbox
 # Small, since Tempest makes volumes of it again and again.
 _IMAGE_BYTES = 4 * 1024 ** 2
 _PATIENCE_S = 300
+_KEYRINGS = Path('/etc/ceph')
 # The sandbox's smallest, and one to resize to.
 _FLAVORS = ('tiny', 'small')
 
@@ -21,6 +23,16 @@ def upload_images(sandbox: Sandbox) -> list[str]:
         name, data=bytes(_IMAGE_BYTES), disk_format='raw',
         container_format='bare', visibility='public', wait=True,
         timeout=_PATIENCE_S).id for name in ('tempest', 'tempest-alt')]
+
+
+def install_keyrings(sandbox: Sandbox) -> None:
+    """Put the keyrings of Cinder's user where os-brick looks for them.
+
+    The process is in a mount namespace with a directory of its own there.
+    """
+    for name, cluster in sandbox.clusters.items():
+        shutil.copy(cluster.directory / 'client.cinder.keyring',
+                    _KEYRINGS / f'{name}.client.cinder.keyring')
 
 
 def configuration(sandbox: Sandbox, directory: Path,
@@ -70,7 +82,9 @@ def configuration(sandbox: Sandbox, directory: Path,
             'storage_protocol': 'ceph', 'vendor_name': 'Open Source',
             'min_microversion': '3.0', 'max_microversion': 'latest',
             'build_interval': 1, 'build_timeout': _PATIENCE_S,
-            'backend_names': ','.join(backends[:2])},
+            'backend_names': ','.join(backends[:2]),
+            # What RBD drivers call a volume's snapshots.
+            'manage_snapshot_ref': 'source-name,snapshot-%s'},
         'volume-feature-enabled': {
             # No cinder-backup.
             'backup': 'false', 'multi_backend': 'true', 'snapshot': 'true',
