@@ -202,11 +202,19 @@ def burst(sandbox: Sandbox, number: int, *, kill: bool) -> float:
     print(f'{number} in flight, {"one node killed" if kill else "no fault"}: '
           f'{took:.1f} s, {failed} failed', flush=True)
     if failed:
-        raise SystemExit('not every request came to what was asked')
+        raise SystemExit('not every request came to what was asked: '
+                         + _reason(sandbox))
     nodes[host].start()
     wait_until(lambda: base.node_up(sandbox, host), _DEADLINE_S,
                f'{host} up')
     return took
+
+
+def _reason(sandbox: Sandbox) -> str:
+    """The last complaint of the scheduler."""
+    log = (sandbox.layout.state / 'log' / 'cinder-scheduler-1.log')
+    return next((line for line in reversed(log.read_text().splitlines())
+                 if 'ERROR' in line or 'WARNING' in line), 'no complaint')
 
 
 def _delete(sandbox: Sandbox, ids: list[str]) -> None:

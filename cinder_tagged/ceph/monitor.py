@@ -20,7 +20,8 @@ class Monitor:
     :param interval_s: pause between the end of a probe and the next one
     :param stale_s: age from which the latest sample says nothing any more
     :param changed: called with the sample before (None for the first) and
-        the sample after, whenever the state differs
+        the sample after, whenever the state differs, and when the one before
+        had become stale: meanwhile others were told that nothing is known
     :param tick: called after each probe, for housekeeping
     """
 
@@ -65,9 +66,11 @@ class Monitor:
     def check(self) -> probe_mod.Sample:
         """Probe now and return what was seen."""
         with self._one_at_a_time:
+            # This process, or its whole machine, stood still.
+            stale = self.stale
             before, sample = self._latest, self._probe()
             self._latest = sample
-        if before is None or before.state is not sample.state:
+        if stale or before is None or before.state is not sample.state:
             self._changed(before, sample)
         return sample
 

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from cinder import context as cinder_context
+from cinder import exception
 from cinder import objects
 from oslo_log import log as logging
 
@@ -56,9 +57,16 @@ class VolumeManager(manager.VolumeManager):
         # written down before it is used.
         self.life.begin()
         super().init_host(added_to_cluster=added_to_cluster, **kwargs)
-        access = getattr(self.driver, 'access', None)
+        access = self._access()
         if access is not None:
             access.hold = self._hold
+
+    def _access(self) -> Any:
+        """The driver's way to its cluster; None if it has none, or not yet."""
+        try:
+            return getattr(self.driver, 'access', None)
+        except exception.DriverNotInitialized:
+            return None
 
     def _hold(self) -> None:
         """Wait until it is known whether only this one lost its cluster.
@@ -75,10 +83,13 @@ class VolumeManager(manager.VolumeManager):
     def _publish_service_capabilities(
             self, context: cinder_context.RequestContext) -> None:
         # What one service says of the backend counts for all that share it:
-        # a zombie, or one that alone lost the cluster, keeps silent.
+        # a zombie, one that alone lost the cluster, or that stood still and
+        # has not looked at it since, keeps silent.
         if self._life is not None:
             self._life.confirm()
-            if self.cluster_seen().away_since and any(
+            access = self._access()
+            stale = access is not None and access.monitor.stale
+            if (stale or self.cluster_seen().away_since) and any(
                     p.sick_at is None for p in self._life.peers()):
                 return
         super()._publish_service_capabilities(context)

@@ -44,6 +44,15 @@ class MonitorTest(base.BaseTestCase):
         self.assertEqual([(None, UP), (UP, AWAY), (AWAY, NO), (NO, UP)],
                          self.changes)
 
+    def test_tells_the_first_news_after_a_standstill(self):
+        monitor = self.make()
+        self.age = 61
+        monitor.check()
+        self.age = 0
+        monitor.check()
+        monitor.check()
+        self.assertEqual([(None, UP), (UP, UP)], self.changes)
+
     def test_fault(self):
         monitor = self.make()
         self.assertEqual('', monitor.fault())

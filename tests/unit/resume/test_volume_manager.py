@@ -12,6 +12,7 @@ from cinder_tagged.resume import claims
 from cinder_tagged.resume import volume_manager
 from cinder_tagged.resume import work
 from cinder_tagged.resume.core.operations import OPERATIONS
+from cinder_tagged.volume import driver
 
 # As Cinder's volume RPC API casts them.
 MESSAGES = {
@@ -63,3 +64,46 @@ class RedoTest(base.BaseTestCase):
 
     def test_every_operation_is_tried_here(self):
         self.assertEqual({*MESSAGES, 'retype'}, {*OPERATIONS})
+
+
+@ddt.ddt
+class PublishTest(base.BaseTestCase):
+    """What one service says of a backend counts for all that share it."""
+
+    def published(self, *, stale=False, away=None, peers=()):
+        told = self.enterContext(mock.patch.object(
+            manager.VolumeManager, '_publish_service_capabilities',
+            autospec=True))
+        service = volume_manager.VolumeManager.__new__(
+            volume_manager.VolumeManager)
+        service.driver = mock.Mock()
+        service.driver.access.monitor.stale = stale
+        service.driver.cluster_seen.return_value = (away, 0.0)
+        service._life = mock.Mock()
+        service._life.peers.return_value = [
+            SimpleNamespace(sick_at=sick) for sick in peers]
+        service._publish_service_capabilities(mock.Mock())
+        return told.called
+
+    @ddt.unpack
+    @ddt.named_data(
+        ('sound', {}, True),
+        ('sound, with peers', {'peers': (None, 5.0)}, True),
+        ('away for this one alone', {'away': 5.0, 'peers': (None,)}, False),
+        ('away for all', {'away': 5.0, 'peers': (5.0,)}, True),
+        ('stood still', {'stale': True, 'peers': (None,)}, False),
+        ('stood still without a peer', {'stale': True}, True))
+    def test_who_knows_too_little_keeps_silent(self, seen, expected):
+        self.assertEqual(expected, self.published(**seen))
+
+    def test_a_driver_that_could_not_start_is_reported_as_ever(self):
+        with mock.patch.object(manager.VolumeManager,
+                               '_publish_service_capabilities') as told:
+            service = volume_manager.VolumeManager.__new__(
+                volume_manager.VolumeManager)
+            service.driver = driver.TaggedRBDDriver.__new__(
+                driver.TaggedRBDDriver)
+            service.driver._access = None
+            service._life = mock.Mock()
+            service._publish_service_capabilities(mock.Mock())
+        told.assert_called_once()
