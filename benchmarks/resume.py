@@ -226,12 +226,15 @@ def _delete(sandbox: Sandbox, ids: list[str]) -> None:
         _DEADLINE_S, 'volumes deleted')
 
 
-def measure_burst(numbers: list[int], runs: int) -> None:
-    """Measure each number with a death, and beside it without."""
-    cases = {number: report.Case(f'{number} creates in flight', [], [],
-                                 'the same without a death')
-             for number in numbers}
+def measure_burst(numbers: list[int], runs: int, *, add: bool) -> None:
+    """Measure each number with a death, and beside it without.
+
+    :param add: to the runs of an earlier measurement; one takes minutes
+    """
     for run in range(runs):
+        cases = {number: report.Case(f'{number} creates in flight', [], [],
+                                     'the same without a death')
+                 for number in numbers}
         # A new cloud each time: the last one's volumes slow its database.
         # Its services are held while it is asked for volumes.
         with cloud(journal=True, dead_after=0, down_time=600) as sandbox:
@@ -242,7 +245,7 @@ def measure_burst(numbers: list[int], runs: int) -> None:
                     (case.ours if kill else case.peer).append(took)
         # Kept after each: a long one may be broken off.
         _keep('resume_burst', 's until the last of them has ended',
-              list(cases.values()))
+              list(cases.values()), add=add or run > 0)
         draw()
 
 
@@ -296,8 +299,8 @@ def measure_price(runs: int, number: int) -> None:
 # -- all ----------------------------------------------------------------------
 
 def _keep(name: str, unit: str, cases: list[report.Case], *,
-          less_is_better: bool = True) -> None:
-    report.report(name, unit, report.merged(name, cases, add=False),
+          less_is_better: bool = True, add: bool = False) -> None:
+    report.report(name, unit, report.merged(name, cases, add=add),
                   less_is_better=less_is_better)
 
 
@@ -312,11 +315,13 @@ def main() -> None:
     parser.add_argument('--runs', type=int, default=7)
     parser.add_argument('--bursts', type=int, default=5)
     parser.add_argument('--creates', type=int, default=60)
+    parser.add_argument('--add', action='store_true',
+                        help='add bursts to those measured before')
     arguments = parser.parse_args()
     if 'stream' in arguments.what:
         measure_stream(arguments.kills)
     if 'burst' in arguments.what:
-        measure_burst(arguments.numbers, arguments.bursts)
+        measure_burst(arguments.numbers, arguments.bursts, add=arguments.add)
     if 'price' in arguments.what:
         measure_price(arguments.runs, arguments.creates)
 
