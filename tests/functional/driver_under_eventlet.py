@@ -13,7 +13,7 @@ import sys  # noqa: E402
 import time  # noqa: E402
 
 from cinder import utils  # noqa: E402
-import eventlet  # noqa: E402
+import futurist  # noqa: E402
 from oslo_config import cfg  # noqa: E402
 
 from tests.functional import cinder_driver  # noqa: E402
@@ -36,8 +36,8 @@ def wait_state(driver, state):
 
 def create_many(driver):
     volumes = [cinder_driver.volume() for _ in range(16)]
-    pool = eventlet.GreenPool(8)
-    list(pool.imap(driver.create_volume, volumes))
+    with futurist.GreenThreadPoolExecutor(8) as pool:
+        list(pool.map(driver.create_volume, volumes))
     say('created', *(volume.name for volume in volumes))
 
 
