@@ -290,6 +290,20 @@ class TestLvmlockdDead(LabTestCase):
         self.scene.await_io_end()
 
 
+class TestSanlockDead(LabTestCase):
+    """Nobody renews or lets go any more; the watchdog will fire."""
+
+    def test_volumes_are_cut_and_lvmlockd_lets_go(self):
+        self.lab.install()
+        self.scene.write('one')
+        self.cut_and_lose()
+        self.node.sh('pkill -9 -x sanlock')
+        found = self.fence('run', VG, check=False)
+        self.assertEqual('released', found['outcome'])
+        self.assertEqual({'error'}, {self.table('one'), self.table('two')})
+        self.scene.await_io_end()
+
+
 class TestNoMultipath(LabTestCase):
     """One plain path per disk: the volumes stand on what sysfs shows."""
 
