@@ -6,7 +6,10 @@ part of it) under direct I/O. No test looks at how long something took.
 """
 
 import json
+import os
+from pathlib import Path
 
+import fixtures
 from oslotest import base
 from testtools.content import text_content
 
@@ -16,10 +19,14 @@ from devstack.fence_lab.prepare import paths
 from devstack.fence_lab.prepare import VG
 from devstack.sandbox.process import wait_until
 
+# Each test is given a HOME of its own; the built machines are in the real one.
+CACHE = os.environ.get('XDG_CACHE_HOME') or str(Path.home() / '.cache')
+
 
 class LabTestCase(base.BaseTestCase):
     def setUp(self):
         super().setUp()
+        self.useFixture(fixtures.EnvironmentVariable('XDG_CACHE_HOME', CACHE))
         self.lab = Lab()
         self.addCleanup(self.lab.close)
         self.lab.open()
