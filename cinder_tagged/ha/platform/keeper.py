@@ -189,8 +189,13 @@ class Keeper:
         self._tell(seen, decision)
         if seen.claim is m.Claim.LEAVING:
             self.checker.hurry()
+        uncut = False
         for step in decision.steps:
-            if not self._perform(step):
+            done = self._perform(step)
+            if step is m.Step.CUT and not done:
+                # The container ends all the same; the rest waits for a cut.
+                uncut = True
+            elif uncut or not done:
                 break
         return bool(decision.steps)
 

@@ -3,6 +3,7 @@
 
 import random
 import time
+from unittest import mock
 
 import fixtures
 from oslotest import base
@@ -98,6 +99,20 @@ class KeeperTest(base.BaseTestCase):
         self.one.until_running()
         # Its own writes that were in flight must not land any more.
         self.assertIn(client, self.pool.fenced)
+
+    def test_cut_that_fails_does_not_keep_the_container_alive(self):
+        self.one.tell(1)
+        self.one.until_running()
+        self.pool.failing = True
+        self.one.forget()
+        with mock.patch.object(self.one.mapper, 'cut', side_effect=(
+                exceptions.PlatformError('rbd-fuse survives SIGKILL'))):
+            self.one.turn()
+            self.assertEqual([], self.running())
+            # The mapping is still there to be cut off.
+            self.assertTrue(self.one.mapper.mapped)
+        self.one.turns(2)
+        self.assertFalse(self.one.mapper.mapped)
 
     def test_silence_of_the_agent_makes_a_slave(self):
         self.one.tell(1)
