@@ -6,6 +6,7 @@ Tests and the benchmark "follow" do the same trials.
 
 from collections.abc import Callable
 import dataclasses
+import time
 
 from tests.functional.ha import lab as labs
 from tests.functional.platform import lab as platform
@@ -18,17 +19,22 @@ class Trial:
     :param seconds: from the fault (of a pause: from its end) to the next
         acknowledged stamp
     :param wrong: what the judge found; nothing should be
+    :param back: False if it was given up after ``seconds``
     """
 
     seconds: float
     wrong: list[str]
+    back: bool = True
 
 
 class Faults:
-    """What can befall the server that has the platform."""
+    """What can befall the server that has the platform.
 
-    def __init__(self, lab: platform.PlatformLab) -> None:
-        self.lab = lab
+    :param pause: seconds that the storage is paused at least
+    """
+
+    def __init__(self, lab: platform.PlatformLab, pause: float = 0) -> None:
+        self.lab, self.pause = lab, pause
         switch = lab.lab.switch
         #: strike and repair of the faults that another server takes over
         self.moving: dict[str, tuple[
@@ -105,9 +111,11 @@ class Faults:
     def _paused(self) -> Trial:
         lab = self.lab
         lab.steady()
+        end = lab.uptime() + self.pause
         lab.ceph.pause('osd')
         try:
             self.stopped_everywhere()
+            time.sleep(max(0.0, end - lab.uptime()))
         finally:
             begin = lab.uptime()
             lab.ceph.resume('osd')

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from typing import Any
 
 import rbd
 
@@ -175,15 +176,18 @@ def make_image(files: Path, writer: str, inside: Callable[..., str]) -> str:
 
 
 class PlatformLab:
-    """The cloud, its storage and what the container has acknowledged."""
+    """The cloud, its storage and what the container has acknowledged.
+
+    What somebody else manages the container with has another cloud: the
+    methods under "making" and the places of the volume are for it to replace.
+    """
 
     def __init__(self, changes: str = '', writer: str = WRITER) -> None:
         self._changes, self._writer = changes, writer
         self.files = Path(tempfile.mkdtemp(prefix='cinder-tagged-platform-'))
         self.acks = self.files / 'acks'
         self.acks.mkdir()
-        self.lab = labs.Lab('default', 3, role_options='resources = app\n',
-                            prepare=self._prepare)
+        self.lab = self._cloud()
         self.space = spaces.Space('ceph')
         self.lab.switch.plug(self.space, f'{CEPH}/24')
         self.ceph = CephCluster(self.files / 'ceph', address=CEPH)
@@ -196,8 +200,7 @@ class PlatformLab:
         try:
             with network_of(self.space):
                 self.ceph.start()
-                with self.ceph.ioctx('volumes') as ioctx:
-                    rbd.RBD().create(ioctx, 'app', SIZE_MIB << 20)
+                self._volume()
             self.lab.__enter__()
             names = [os.readlink(f'/proc/{n.space.pid}/ns/net')
                      for n in self.lab.nodes]
@@ -216,8 +219,7 @@ class PlatformLab:
     def close(self) -> None:
         for node in self.lab.nodes:
             node.space.signal_all(signal.SIGKILL)
-            for path in (f'/mnt/{node.name}/data',
-                         f'/mnt/{node.name}/app/fuse'):
+            for path in (self.data(node), self.mapped(node)):
                 node.space.run('umount', '-l', path, check=False)
         self.lab.close()
         with network_of(self.space):
@@ -233,12 +235,24 @@ class PlatformLab:
 
     # -- making --------------------------------------------------------------
 
-    def _prepare(self, node: labs.Node) -> None:
-        inside = node.space.run
-        (node.space.files / node.name).mkdir()
+    def _cloud(self) -> Any:
+        return labs.Lab('default', 3, role_options='resources = app\n',
+                        prepare=self._prepare)
+
+    def _volume(self) -> None:
+        """Make the volume; called in the network of the storage."""
+        with self.ceph.ioctx('volumes') as ioctx:
+            rbd.RBD().create(ioctx, 'app', SIZE_MIB << 20)
+
+    def _containers(self, inside: Callable[..., str]) -> None:
+        """Ready a server for containers; the first one makes the image."""
         own_containers(inside)
         if not self._digest:
             self._digest = make_image(self.files, self._writer, inside)
+
+    def _prepare(self, node: labs.Node) -> None:
+        (node.space.files / node.name).mkdir()
+        self._containers(node.space.run)
         with node.conf.open('a') as conf:
             conf.write(PLATFORM.format(
                 conf=self.ceph.conf, digest=self._digest, node=node.name,
@@ -258,6 +272,14 @@ class PlatformLab:
             env=labs.environment(), check=False)
 
     # -- seeing --------------------------------------------------------------
+
+    def data(self, node: labs.Node) -> str:
+        """Where the volume is mounted on a server."""
+        return f'/mnt/{node.name}/data'
+
+    def mapped(self, node: labs.Node) -> str:
+        """Where rbd-fuse shows it."""
+        return f'/mnt/{node.name}/app/fuse'
 
     def status(self, node: labs.Node) -> dict:
         with contextlib.suppress(OSError, ValueError):
@@ -304,7 +326,7 @@ class PlatformLab:
         return node
 
     def stamps(self, node: labs.Node) -> list[list[str]]:
-        text = node.space.run('cat', f'/mnt/{node.name}/data/stamps')
+        text = node.space.run('cat', f'{self.data(node)}/stamps')
         return [line.split() for line in text.splitlines()
                 if re.search(r' n\d$', line)]
 
