@@ -144,12 +144,10 @@ class PeerLab(platform.PlatformLab):
         node.power_off()
 
     def mend(self, node: pacemaker_cluster.Server) -> None:
-        """What an operator does after a fault that Pacemaker got over."""
+        """Undo the fault; servers without power are for the cluster."""
         self.lab.switch.heal()
         if node.on and self.frozen(node):
             self.thaw(node)
-        for server in self.lab.nodes:
-            server.boot()
 
     @staticmethod
     def frozen(node: pacemaker_cluster.Server) -> bool:
@@ -169,6 +167,7 @@ class PeerFaults(faults.Faults):
 
     def __init__(self, lab: PeerLab, pause: float) -> None:
         super().__init__(lab, pause)
+        #: after each of them all servers are mended
         self.moving = {name: (strike, lab.mend)
                        for name, (strike, _) in self.moving.items()}
         #: False once the cluster did not get well after a repair
@@ -185,9 +184,10 @@ class PeerFaults(faults.Faults):
         try:
             strike(before)
             back = self._back(begin, before.name)
-        finally:
+        except BaseException:
             repair(before)
-        return self._ended(begin, back)
+            raise
+        return self._ended(before, begin, back)
 
     def _paused(self) -> faults.Trial:
         before = self.lab.steady()
@@ -200,9 +200,7 @@ class PeerFaults(faults.Faults):
         finally:
             begin = self.lab.uptime()
             self.lab.ceph.resume('osd')
-        back = self._back(begin, '')
-        self.lab.mend(before)
-        return self._ended(begin, back)
+        return self._ended(before, begin, self._back(begin, ''))
 
     def _back(self, begin: float, other: str) -> float | None:
         """Wait for a stamp of another server; its time, None if none is."""
@@ -214,9 +212,11 @@ class PeerFaults(faults.Faults):
             time.sleep(0.02)
         return None
 
-    def _ended(self, begin: float, back: float | None) -> faults.Trial:
-        """Have it got well again, and judge."""
+    def _ended(self, before: labs.Node, begin: float,
+               back: float | None) -> faults.Trial:
+        """Repair it, have it got well, and judge."""
         try:
+            self.lab.mend(before)
             self.lab.lab.joined()
             self.lab.lab.clean()
             wrong = self.lab.judge(self.lab.steady())

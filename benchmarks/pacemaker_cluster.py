@@ -21,10 +21,10 @@ import subprocess
 import threading
 import time
 from typing import Any
-from xml.etree import ElementTree
 from xml.sax import saxutils
 
 from benchmarks import pacemaker_power
+from benchmarks import pacemaker_state
 from tests.functional.ha import lab as labs
 from tests.functional.ha import spaces
 
@@ -195,8 +195,6 @@ class Cluster:
                 node.prepare(conf, key)
                 self._prepare(node)
             self.power.start()
-            for node in self.nodes:
-                node.boot()
             self.joined()
         except BaseException:
             self.close()
@@ -245,17 +243,19 @@ class Cluster:
                   '--xml-text',
                   string.Template(resources).substitute(escaped))
 
-    def state(self) -> 'State':
+    def state(self) -> pacemaker_state.State:
         """What Pacemaker says; of nothing if it does not answer."""
         try:
-            return State(ElementTree.fromstring(self.tool(
-                'crm_mon', '-1', '--output-as=xml', deadline=10)))
-        except (RuntimeError, ElementTree.ParseError):
-            return State(ElementTree.Element('none'))
+            return pacemaker_state.State(self.tool(
+                'crm_mon', '-1', '--output-as=xml', deadline=10))
+        except (RuntimeError, ValueError):
+            return pacemaker_state.State()
 
     def joined(self) -> None:
-        """Wait until all servers are in it; :raises TimeoutError:"""
+        """Have all servers on and in it; :raises TimeoutError:"""
         def check() -> bool:
+            for node in self.nodes:
+                node.boot()
             found = self.state().online == len(self.nodes)
             if not found:
                 time.sleep(0.3)  # each look costs a process
@@ -279,31 +279,3 @@ class Cluster:
         for node in self.nodes:
             if node.off_since and time.monotonic() > node.off_since + BOOT:
                 node.boot()
-
-
-class State:
-    """What crm_mon shows.
-
-    :param tree: its XML
-    """
-
-    def __init__(self, tree: ElementTree.Element) -> None:
-        nodes = tree.findall('./nodes/node')
-        self.online = sum(
-            n.get('online') == 'true' and n.get('pending') == 'false'
-            and n.get('unclean') == 'false' for n in nodes)
-        quorum = tree.find('./summary/current_dc')
-        self.quorum = quorum is not None and (
-            quorum.get('with_quorum') == 'true')
-        self._resources = tree.findall('./resources//resource')
-
-    def place(self) -> str:
-        """Server that has all resources but the fencing device, or ''."""
-        found = set()
-        for resource in self._resources:
-            if resource.get('failed') == 'true' or (
-                    resource.get('role') != 'Started'):
-                return ''
-            if not str(resource.get('resource_agent')).startswith('stonith'):
-                found |= {str(n.get('name')) for n in resource.iter('node')}
-        return found.pop() if len(found) == 1 else ''
