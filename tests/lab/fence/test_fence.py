@@ -373,6 +373,11 @@ class TestGroupsAtOnce(LabTestCase):
         wait_until(lambda: len(paths(self.node)) == 3, 120, 'a third map',
                    interval=1)
         name, = set(paths(self.node)) - {'san1', 'san2'}
+        # LVM sees the new map only once udev has finished with it.
+        wait_until(lambda: self.node.sh(
+            f'udevadm settle && pvcreate -qq /dev/mapper/{name}',
+            check=False, deadline=200).code == 0, 120, 'the new volume',
+            interval=1)
         self.node.sh(f'vgcreate --shared vg2 /dev/mapper/{name}',
                      deadline=1200)
         self.node.sh('vgchange --lock-start vg2', deadline=400)
