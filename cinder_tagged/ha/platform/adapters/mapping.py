@@ -89,33 +89,68 @@ class Mapper(abc.ABC):
 
 
 class Krbd(Mapper):
-    """The kernel's client."""
+    """The kernel's client.
+
+    A number is no name: after a restart /dev/rbd0 may be another image. What
+    is ours is told by pool, image and the client's id in its cluster.
+    """
+
+    devices = Path('/sys/bus/rbd/devices')
 
     def map(self, image: str, cancel: threading.Event) -> None:
+        # Kept before it starts, so that a half-done mapping is undone.
+        self._keep(image=image, device='', client=[])
         device = self._rbd(
             'device', 'map', '-o', 'noshare,osd_request_timeout=0',
             f'{self.pool}/{image}', cancel=cancel)
-        self._keep(device=device)
+        client = self._client(self.devices
+                              / device.removeprefix('/dev/rbd'))
+        self._keep(image=image, device=device, client=client)
 
-    @property
-    def _number(self) -> str:
-        return self.device.removeprefix('/dev/rbd')
+    @staticmethod
+    def _client(entry: Path) -> list[str]:
+        """Cluster and client's id; :raises OSError: it has gone."""
+        return [(entry / name).read_text().strip()
+                for name in ('cluster_fsid', 'client_id')]
+
+    def _entry(self) -> Path | None:
+        """What the kernel shows of our mapping, None if there is none."""
+        if not self.state:
+            return None
+        wanted = [self.pool, self.state.get('image')]
+        client = self.state.get('client')
+        # The kernel has no such directory before its first mapping.
+        for entry in (self.devices.iterdir() if self.devices.is_dir()
+                      else ()):
+            with contextlib.suppress(OSError):
+                found = [(entry / name).read_text().strip()
+                         for name in ('pool', 'name')]
+                if found == wanted and (
+                        not client or self._client(entry) == client):
+                    return entry
+        return None
 
     def address(self) -> str:
-        return Path('/sys/bus/rbd/devices', self._number,
-                    'client_addr').read_text().strip()
+        entry = self._entry()
+        return (entry / 'client_addr').read_text().strip() if entry else ''
 
     def alive(self) -> bool:
-        return Path('/sys/bus/rbd/devices', self._number).exists()
+        return self._entry() is not None
 
     def cut(self) -> None:
-        if self.alive():
-            self._run('rbd', 'device', 'unmap', '-o', 'force', self.device,
-                      deadline=self.kill)
+        if entry := self._entry():
+            self._run('rbd', 'device', 'unmap', '-o', 'force',
+                      f'/dev/rbd{entry.name}', deadline=self.kill)
 
     def unmap(self) -> None:
+        if entry := self._entry():
+            try:
+                self._run('rbd', 'device', 'unmap', f'/dev/rbd{entry.name}')
+            except exceptions.ToolError:
+                self.cut()
         if self.alive():
-            self._run('rbd', 'device', 'unmap', self.device)
+            raise exceptions.PlatformError(
+                f'{self.state["image"]} is still mapped')
         self._keep()
 
 
@@ -123,26 +158,48 @@ class Nbd(Mapper):
     """rbd-nbd; its process is the client."""
 
     def map(self, image: str, cancel: threading.Event) -> None:
-        device = self._rbd('device', 'map', '-t', 'nbd',
-                           f'{self.pool}/{image}', cancel=cancel)
-        listed = json.loads(self._run('rbd-nbd', 'list-mapped', '--format',
-                                      'json'))
-        pid = next(int(item['id']) for item in listed
-                   if item['device'] == device)
-        self._keep(device=device, pid=pid, began=process.began(pid))
+        # Kept before it starts, so that a half-done mapping is undone.
+        self._keep(image=image, device='', pid=0, began='')
+        self._rbd('device', 'map', '-t', 'nbd', f'{self.pool}/{image}',
+                  cancel=cancel)
+        pid, device = self._find()
+        self._keep(image=image, device=device, pid=pid,
+                   began=process.began(pid))
+
+    def _find(self) -> tuple[int, str]:
+        """Pid and device of the rbd-nbd that serves our image, or 0, ''."""
+        wanted = (self.pool, self.state.get('image'))
+        for item in json.loads(self._run(
+                'rbd-nbd', 'list-mapped', '--format', 'json',
+                deadline=self.kill) or '[]'):
+            if (item['pool'], item['image']) == wanted:
+                return int(item['id']), str(item['device'])
+        return 0, ''
+
+    def _who(self) -> tuple[int, str]:
+        pid, began = self.state.get('pid', 0), self.state.get('began', '')
+        if not pid and self.state:
+            pid, _device = self._find()
+            began = process.began(pid)
+        return pid, began
 
     def alive(self) -> bool:
         return process.alive(self.state.get('pid', 0),
                              self.state.get('began', ''))
 
     def cut(self) -> None:
-        if not process.kill(self.state.get('pid', 0),
-                            self.state.get('began', ''), self.kill):
+        if not process.kill(*self._who(), self.kill):
             raise exceptions.PlatformError('rbd-nbd survives SIGKILL')
 
     def unmap(self) -> None:
         if self.alive():
-            self._run('rbd-nbd', 'unmap', self.device)
+            with contextlib.suppress(exceptions.ToolError):
+                self._run('rbd-nbd', 'unmap', self.device)
+        # It ends by itself a moment later, or does not; half-done as well.
+        end = time.monotonic() + self.kill
+        while self.alive() and time.monotonic() < end:
+            time.sleep(0.02)
+        self.cut()
         self._keep()
 
 

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kernel's mappings, on a tree as its sysfs has it."""
+
+import json
+from pathlib import Path
+import shutil
+import threading
+import types
+from unittest import mock
+
+import fixtures
+from oslotest import base
+
+from cinder_tagged.ha.platform import exceptions
+from cinder_tagged.ha.platform.adapters import mapping
+
+SECTION = types.SimpleNamespace(
+    ceph_conf='/c', ceph_user='u', pool='volumes', start_deadline=5.0,
+    kill_deadline=0.2)
+
+
+class KrbdTest(base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.directory = Path(self.useFixture(fixtures.TempDir()).path)
+        self.sysfs = Path(self.useFixture(fixtures.TempDir()).path)
+        self.useFixture(fixtures.MockPatchObject(
+            mapping.Krbd, 'devices', self.sysfs))
+        self.ran = []
+        self.busy = False
+        self.useFixture(fixtures.MockPatchObject(
+            mapping.command, 'run', self.run_tool))
+
+    def appear(self, number, image='app', client='client7'):
+        entry = self.sysfs / str(number)
+        entry.mkdir()
+        for name, text in (('pool', 'volumes'), ('name', image),
+                           ('cluster_fsid', 'f'), ('client_id', client),
+                           ('client_addr', '10.0.0.1:0/1')):
+            (entry / name).write_text(text + '\n')
+
+    def run_tool(self, argv, deadline, cancel=None):
+        self.ran.append(argv)
+        if 'map' in argv:
+            self.appear(0)
+            if cancel.is_set():
+                raise exceptions.Cancelled('rbd was broken off')
+            return 0, '/dev/rbd0\n'
+        if self.busy and 'force' not in argv:
+            raise exceptions.ToolError('rbd: exit 16: busy', 16)
+        if self.busy != 'for ever':
+            shutil.rmtree(self.sysfs / argv[-1].removeprefix('/dev/rbd'))
+        return 0, ''
+
+    def mapper(self):
+        return mapping.Krbd(SECTION, self.directory)
+
+    def mapped(self):
+        mapper = self.mapper()
+        mapper.map('app', threading.Event())
+        return mapper
+
+    def test_mapped_and_unmapped(self):
+        mapper = self.mapped()
+        self.assertEqual(('/dev/rbd0', '10.0.0.1:0/1', True),
+                         (mapper.device, mapper.address(), mapper.alive()))
+        again = self.mapper()
+        self.assertTrue(again.alive())
+        again.unmap()
+        self.assertEqual((False, False, []), (
+            again.mapped, self.mapper().mapped, [*self.sysfs.iterdir()]))
+
+    def test_half_done_mapping_is_undone_by_the_next_process(self):
+        broken_off = threading.Event()
+        broken_off.set()
+        self.assertRaises(exceptions.Cancelled, self.mapper().map, 'app',
+                          broken_off)
+        mapper = self.mapper()
+        self.assertTrue(mapper.mapped)
+        mapper.unmap()
+        self.assertEqual([], [*self.sysfs.iterdir()])
+        self.assertFalse(self.mapper().mapped)
+
+    def test_device_of_another_client_is_left_alone(self):
+        self.mapped()
+        shutil.rmtree(self.sysfs / '0')
+        # The server was restarted; the number serves others now.
+        self.appear(0, image='other', client='client8')
+        self.appear(1, client='client9')
+        mapper = self.mapper()
+        self.assertFalse(mapper.alive())
+        mapper.cut()
+        mapper.unmap()
+        self.assertEqual(['0', '1'], sorted(
+            entry.name for entry in self.sysfs.iterdir()))
+        self.assertFalse(self.mapper().mapped)
+
+    def test_busy_device_is_unmapped_by_force(self):
+        mapper = self.mapped()
+        self.busy = True
+        mapper.unmap()
+        self.assertIn('force', self.ran[-1])
+        self.assertFalse(mapper.mapped)
+
+    def test_device_that_stays_is_not_forgotten(self):
+        mapper = self.mapped()
+        self.busy = 'for ever'
+        self.assertRaises(exceptions.PlatformError, mapper.unmap)
+        self.assertTrue(self.mapper().alive())
+
+
+class NbdTest(base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.directory = Path(self.useFixture(fixtures.TempDir()).path)
+        self.served = []
+        self.useFixture(fixtures.MockPatchObject(
+            mapping.command, 'run', self.run_tool))
+        began = {41: 'a'}
+        self.kill = self.useFixture(fixtures.MockPatchObject(
+            mapping.process, 'kill', mock.Mock(return_value=True))).mock
+        self.useFixture(fixtures.MockPatchObject(
+            mapping.process, 'began', lambda pid: began.get(pid, '')))
+
+    def run_tool(self, argv, deadline, cancel=None):
+        if 'map' in argv:
+            self.served = [{'id': '40', 'pool': 'volumes', 'image': 'other',
+                            'device': '/dev/nbd0'},
+                           {'id': '41', 'pool': 'volumes', 'image': 'app',
+                            'device': '/dev/nbd1'}]
+            if cancel.is_set():
+                raise exceptions.Cancelled('rbd was broken off')
+            return 0, '/dev/nbd1\n'
+        if 'list-mapped' in argv:
+            return 0, json.dumps(self.served)
+        raise exceptions.ToolError('rbd-nbd: exit 16: busy', 16)
+
+    def test_half_done_mapping_is_undone_by_the_next_process(self):
+        broken_off = threading.Event()
+        broken_off.set()
+        self.assertRaises(
+            exceptions.Cancelled,
+            mapping.Nbd(SECTION, self.directory).map, 'app', broken_off)
+        mapper = mapping.Nbd(SECTION, self.directory)
+        mapper.unmap()
+        self.kill.assert_called_once_with(41, 'a', 0.2)
+        self.assertFalse(mapping.Nbd(SECTION, self.directory).mapped)
+
+    def test_process_that_unmapping_does_not_end_is_killed(self):
+        mapper = mapping.Nbd(SECTION, self.directory)
+        mapper.map('app', threading.Event())
+        self.assertEqual(('/dev/nbd1', True),
+                         (mapper.device, mapper.alive()))
+        mapper.unmap()
+        self.kill.assert_called_once_with(41, 'a', 0.2)
+        self.assertFalse(mapper.mapped)
