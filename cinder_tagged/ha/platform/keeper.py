@@ -189,13 +189,11 @@ class Keeper:
         self._tell(seen, decision)
         if seen.claim is m.Claim.LEAVING:
             self.checker.hurry()
-        uncut = False
         for step in decision.steps:
-            done = self._perform(step)
-            if step is m.Step.CUT and not done:
-                # The container ends all the same; the rest waits for a cut.
-                uncut = True
-            elif uncut or not done:
+            if not self._perform(step):
+                if step is m.Step.CUT:
+                    # The container ends all the same; the rest waits.
+                    self._perform(m.Step.KILL)
                 break
         return bool(decision.steps)
 

@@ -156,3 +156,10 @@ class NbdTest(base.BaseTestCase):
         mapper.unmap()
         self.kill.assert_called_once_with(41, 'a', 0.2)
         self.assertFalse(mapper.mapped)
+
+    def test_mapping_without_a_process_is_told(self):
+        mapper = mapping.Nbd(SECTION, self.directory)
+        with mock.patch.object(mapping.Nbd, '_find', return_value=0):
+            self.assertRaises(exceptions.PlatformError, mapper.map, 'app',
+                              threading.Event())
+        self.assertTrue(mapper.mapped)

@@ -154,57 +154,78 @@ class Krbd(Mapper):
         self._keep()
 
 
-class Nbd(Mapper):
+class _Process(Mapper):
+    """A mapper whose client is a process: killing it ends all writes."""
+
+    tool = ''
+
+    @abc.abstractmethod
+    def _find(self) -> int:
+        """Pid of the process that serves our image, 0 if none."""
+
+    def _who(self) -> tuple[int, str]:
+        pid, began = self.state.get('pid', 0), self.state.get('began', '')
+        if not pid and self.state:
+            pid = self._find()
+            began = process.began(pid)
+        return pid, began
+
+    def alive(self) -> bool:
+        return process.alive(*self._who())
+
+    def cut(self) -> None:
+        if not process.kill(*self._who(), self.kill):
+            raise exceptions.PlatformError(f'{self.tool} survives SIGKILL')
+
+    def _await_end(self) -> None:
+        """Give it a moment to end by itself."""
+        end = time.monotonic() + self.kill
+        while self.alive() and time.monotonic() < end:
+            time.sleep(0.02)
+
+
+class Nbd(_Process):
     """rbd-nbd; its process is the client."""
+
+    tool = 'rbd-nbd'
 
     def map(self, image: str, cancel: threading.Event) -> None:
         # Kept before it starts, so that a half-done mapping is undone.
         self._keep(image=image, device='', pid=0, began='')
-        self._rbd('device', 'map', '-t', 'nbd', f'{self.pool}/{image}',
-                  cancel=cancel)
-        pid, device = self._find()
+        device = self._rbd('device', 'map', '-t', 'nbd',
+                           f'{self.pool}/{image}', cancel=cancel)
+        pid = self._find()
         self._keep(image=image, device=device, pid=pid,
                    began=process.began(pid))
+        if not self.alive():
+            raise exceptions.PlatformError('rbd-nbd does not come up')
 
-    def _find(self) -> tuple[int, str]:
-        """Pid and device of the rbd-nbd that serves our image, or 0, ''."""
+    def _find(self) -> int:
         wanted = (self.pool, self.state.get('image'))
         for item in json.loads(self._run(
                 'rbd-nbd', 'list-mapped', '--format', 'json',
                 deadline=self.kill) or '[]'):
             if (item['pool'], item['image']) == wanted:
-                return int(item['id']), str(item['device'])
-        return 0, ''
-
-    def _who(self) -> tuple[int, str]:
-        pid, began = self.state.get('pid', 0), self.state.get('began', '')
-        if not pid and self.state:
-            pid, _device = self._find()
-            began = process.began(pid)
-        return pid, began
+                return int(item['id'])
+        return 0
 
     def alive(self) -> bool:
-        return process.alive(self.state.get('pid', 0),
-                             self.state.get('began', ''))
-
-    def cut(self) -> None:
-        if not process.kill(*self._who(), self.kill):
-            raise exceptions.PlatformError('rbd-nbd survives SIGKILL')
+        # Asked all the time: what would have to be looked for is not alive.
+        return bool(self.state.get('pid')) and super().alive()
 
     def unmap(self) -> None:
         if self.alive():
             with contextlib.suppress(exceptions.ToolError):
                 self._run('rbd-nbd', 'unmap', self.device)
-        # It ends by itself a moment later, or does not; half-done as well.
-        end = time.monotonic() + self.kill
-        while self.alive() and time.monotonic() < end:
-            time.sleep(0.02)
+        self._await_end()
         self.cut()
         self._keep()
 
 
-class Fuse(Mapper):
+class Fuse(_Process):
     """rbd-fuse shows the image as a file, a loop device makes it a disk."""
+
+    tool = 'rbd-fuse'
 
     @property
     def _files(self) -> Path:
@@ -229,7 +250,6 @@ class Fuse(Mapper):
         self._keep(**{**self.state, 'backing': self._backing()})
 
     def _find(self) -> int:
-        """Pid of the rbd-fuse that serves our directory, 0 if none."""
         wanted = os.fsencode(self._files)
         for entry in Path('/proc').iterdir():
             if not entry.name.isdigit():
@@ -240,20 +260,6 @@ class Fuse(Mapper):
                         process.began(int(entry.name))):
                     return int(entry.name)
         return 0
-
-    def _who(self) -> tuple[int, str]:
-        pid, began = self.state.get('pid', 0), self.state.get('began', '')
-        if not pid and self.state:
-            pid = self._find()
-            began = process.began(pid)
-        return pid, began
-
-    def alive(self) -> bool:
-        return process.alive(*self._who())
-
-    def cut(self) -> None:
-        if not process.kill(*self._who(), self.kill):
-            raise exceptions.PlatformError('rbd-fuse survives SIGKILL')
 
     def mounted(self) -> None:
         self._run('losetup', '-d', self.device)  # when it is unmounted
@@ -271,9 +277,7 @@ class Fuse(Mapper):
         if self.alive():
             with contextlib.suppress(exceptions.ToolError):
                 self._run('umount', str(self._files), deadline=self.kill)
-            end = time.monotonic() + self.kill
-            while self.alive() and time.monotonic() < end:
-                time.sleep(0.02)
+            self._await_end()
         self.cut()
         with contextlib.suppress(exceptions.ToolError):
             self._run('umount', '-l', str(self._files))
