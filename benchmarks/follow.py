@@ -18,7 +18,6 @@ import dataclasses
 import json
 import os
 from pathlib import Path
-import statistics
 from typing import Any
 
 from benchmarks import follow_peer
@@ -65,27 +64,20 @@ class Case:
         if not trial.back:
             self.not_back.append(len(numbers))
 
-    def pairs(self) -> int:
-        """Number of runs that both have done."""
-        return min(len(self.ours), len(self.peer))
-
-    @property
-    def ratio(self) -> float:
-        """How many times longer the peer's median is."""
-        runs = self.pairs()
-        return round(statistics.median(self.peer[:runs])
-                     / statistics.median(self.ours[:runs]), 2)
+    def pairs(self) -> report.Case:
+        """The runs that both have done; there may be none."""
+        return report.complete(report.Case(
+            self.name, self.ours, self.peer, follow_peer.NAME))
 
     def as_json(self) -> dict[str, Any]:
         """Without a run that only one has done."""
-        runs = self.pairs()
+        both = self.pairs()
         return {
-            'case': self.name, 'ours': self.ours[:runs],
-            'peer': self.peer[:runs], 'peer_name': follow_peer.NAME,
-            'ratio_median': self.ratio, 'peer_wrong': self.wrong,
-            'peer_not_back': self.not_back,
-            'share_of_others': {side: numbers[:runs] for side, numbers
-                                in self.others.items()},
+            **dataclasses.asdict(both),
+            'ratio_median': round(both.ratio(less_is_better=True), 2),
+            'peer_wrong': self.wrong, 'peer_not_back': self.not_back,
+            'share_of_others': {side: numbers[:len(both.ours)] for
+                                side, numbers in self.others.items()},
             'load_1_min': round(os.getloadavg()[0], 2)}
 
     @staticmethod
@@ -97,21 +89,16 @@ class Case:
 
     def line(self) -> str:
         """Minimum, median and maximum of both, and what went wrong."""
-        runs = self.pairs()
-        text = (f'{self.name:20} ours {spread(self.ours[:runs])}   '
-                f'{follow_peer.NAME} {spread(self.peer[:runs])} s   '
-                f'ratio {self.ratio:.2f} ({runs} runs)')
+        both = self.pairs()
+        text = (f'{self.name:20} ours {report.spread(both.ours)}   '
+                f'{both.peer_name} {report.spread(both.peer)} s   '
+                f'ratio {both.ratio(less_is_better=True):.2f} '
+                f'({len(both.ours)} runs)')
         if self.not_back:
             text += f'; peer not back in {len(self.not_back)}'
         if self.wrong:
             text += f'; peer wrong in {len(self.wrong)}'
         return text
-
-
-def spread(numbers: list[float]) -> str:
-    """Minimum, median and maximum."""
-    return (f'{min(numbers):6.2f} / {statistics.median(numbers):6.2f} / '
-            f'{max(numbers):6.2f}')
 
 
 class Results:
@@ -130,7 +117,9 @@ class Results:
     def keep(self) -> None:
         """Write what both have done, and leave the rest as it is."""
         ready = {name: case.as_json() for name, case in self.cases.items()
-                 if case.pairs()}
+                 if case.pairs().ours}
+        if not ready:
+            return
         found = {old['case']: old for old in self._others} | ready
         RESULTS.parent.mkdir(exist_ok=True)
         RESULTS.write_text(json.dumps(
@@ -196,7 +185,8 @@ def main() -> None:
         'names, separated by commas; all by default: ' + ', '.join(CASES)))
     parser.add_argument('--add', action='store_true', help=(
         'add the runs to those of the results'))
-    parser.add_argument('--sides', default='ours,peer', help=(
+    parser.add_argument('--sides', default='ours,peer', choices=(
+        'ours,peer', 'ours', 'peer'), help=(
         'to try one of them alone; such runs are not kept'))
     parser.add_argument('--logs', type=Path, help=(
         "directory for the logs of the peer's servers"))
@@ -208,7 +198,7 @@ def main() -> None:
         for side in arguments.sides.split(','):
             {'ours': both.ours, 'peer': both.peer}[side]()
     for case in results.cases.values():
-        if case.pairs():
+        if case.pairs().ours:
             print(case.line(), flush=True)
 
 

@@ -132,7 +132,7 @@ class Server:
         for child in self.space.children:
             child.wait(30)
         self.space.children.clear()
-        for path in ('/run', '/dev/shm'):
+        for path in VOLATILE:
             self.space.run('mount', '-t', 'tmpfs', 'volatile', path)
         for path in ('lock', 'resource-agents'):
             (self.space.files.parent / 'run' / path).mkdir()

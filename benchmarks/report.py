@@ -68,8 +68,8 @@ def report(name: str, unit: str, cases: Sequence[Case], *,
     width = max(len(case.case) for case in cases)
     print(f'\n{name}, {unit}: min / median / max')
     for case in cases:
-        print(f'  {case.case:{width}}  ours {_spread(case.ours)}   '
-              f'{case.peer_name} {_spread(case.peer)}   '
+        print(f'  {case.case:{width}}  ours {spread(case.ours)}   '
+              f'{case.peer_name} {spread(case.peer)}   '
               f'ratio {case.ratio(less_is_better):.2f} '
               f'({len(case.ours)} runs)')
     RESULTS.mkdir(exist_ok=True)
@@ -81,7 +81,8 @@ def report(name: str, unit: str, cases: Sequence[Case], *,
                   for case in cases]}, indent=1) + '\n')
 
 
-def _spread(numbers: Sequence[float]) -> str:
+def spread(numbers: Sequence[float]) -> str:
+    """Minimum, median and maximum."""
     three = (min(numbers), statistics.median(numbers), max(numbers))
     return ' / '.join(f'{number:.4g}' for number in three)
 
