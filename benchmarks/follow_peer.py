@@ -199,7 +199,7 @@ class PeerFaults(faults.Faults):
                 time.sleep(0.1)
         finally:
             begin = self.lab.uptime()
-            self.lab.ceph.resume('osd')
+            self.lab.thaw_storage()
         return self._ended(before, begin, self._back(begin, ''))
 
     def _back(self, begin: float, other: str) -> float | None:

@@ -375,7 +375,8 @@ class CephCluster:
 
         A lone OSD that thaws has no peers that had it marked down: with Ceph
         16.2 the watches of clients that died meanwhile may then stay for
-        good. Where that matters, kill it and start it again.
+        good, and so may a "laggy" placement group, which takes no writes.
+        Where that matters, mark it down, or kill it and start it again.
         """
         for kind in daemons or DAEMONS:
             getattr(self, kind).resume()

@@ -118,7 +118,7 @@ class Faults:
             time.sleep(max(0.0, end - lab.uptime()))
         finally:
             begin = lab.uptime()
-            lab.ceph.resume('osd')
+            lab.thaw_storage()
         now = lab.steady()
         back = min(float(words[3]) for words in lab.acked()
                    if float(words[3]) > begin)
