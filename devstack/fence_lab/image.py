@@ -7,6 +7,7 @@ No image is mounted and no loop device used: mmdebstrap fills a directory,
 
 from collections.abc import Iterator
 import compileall
+import dataclasses
 import hashlib
 import importlib.metadata
 import os
@@ -23,41 +24,57 @@ from packaging.requirements import Requirement
 from devstack.sandbox.process import run
 
 SUITE = 'bookworm'
-PACKAGES = (
-    'busybox-static', 'iproute2', 'kmod', 'lvm2', 'lvm2-lockd', 'mount',
-    'multipath-tools', 'nbd-client', 'open-iscsi', 'procps', 'psmisc',
-    'python3', 'sanlock', 'sg3-utils', 'thin-provisioning-tools', 'udev')
 GUEST = Path(__file__).parent / 'guest'
 # What the root device needs, in this order; the rest loads from the disk.
 ROOT_MODULES = (
     'virtio', 'virtio_ring', 'virtio_pci_legacy_dev',
     'virtio_pci_modern_dev', 'virtio_pci', 'virtio_blk')
-DEPENDENCIES = ('oslo.config', 'oslo.log')
-SIZE_MB = 900
 UNCHECKED = py_compile.PycInvalidationMode.UNCHECKED_HASH
 
 
-def fingerprint() -> str:
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What a lab's machines have beside a kernel and an agent.
+
+    :param packages: of Debian
+    :param dependencies: Python distributions, copied from here with all
+        that they need; those here are what the project is tested with
+    """
+
+    name: str
+    packages: tuple[str, ...]
+    dependencies: tuple[str, ...] = ('oslo.config', 'oslo.log')
+    size_mb: int = 900
+
+
+FENCE = Recipe('image', (
+    'busybox-static', 'iproute2', 'kmod', 'lvm2', 'lvm2-lockd', 'mount',
+    'multipath-tools', 'nbd-client', 'open-iscsi', 'procps', 'psmisc',
+    'python3', 'sanlock', 'sg3-utils', 'thin-provisioning-tools', 'udev'))
+
+
+def fingerprint(recipe: Recipe = FENCE) -> str:
     """Return what the image is made of; another one is another image."""
     digest = hashlib.sha256(Path(__file__).read_bytes())
+    digest.update(repr(recipe).encode())
     for path in sorted(p for p in GUEST.rglob('*') if p.is_file()):
         digest.update(str(path.relative_to(GUEST)).encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def build(target: Path) -> None:
+def build(target: Path, recipe: Recipe = FENCE) -> None:
     """Make vmlinuz, initrd and base.qcow2 in target (a new directory)."""
     with tempfile.TemporaryDirectory(dir=target) as scratch:
         root = Path(scratch, 'root')
-        _bootstrap(root)
+        _bootstrap(root, recipe.packages)
         release = _kernel(root, target)
-        _customise(root)
+        _customise(root, recipe.dependencies)
         _initrd(root, release, target / 'initrd')
-        _disk(root, target)
+        _disk(root, target, recipe.size_mb)
 
 
-def _bootstrap(root: Path) -> None:
+def _bootstrap(root: Path, packages: tuple[str, ...]) -> None:
     # The kernel package is unpacked only: its scripts would build an
     # initrd of their own for half a minute.
     fetch = ('set -e; export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"; '
@@ -68,7 +85,7 @@ def _bootstrap(root: Path) -> None:
              'dpkg-deb -x "$deb" .; done; rm *.deb')
     run(['nice', '-n', '10', 'mmdebstrap', '--mode=root',
          '--variant=essential', '--format=directory',
-         f'--include={",".join(PACKAGES)}',
+         f'--include={",".join(packages)}',
          '--dpkgopt=path-exclude=/usr/share/doc/*',
          '--dpkgopt=path-exclude=/usr/share/man/*',
          '--dpkgopt=path-exclude=/usr/share/locale/*',
@@ -88,13 +105,13 @@ def _kernel(root: Path, target: Path) -> str:
     return release
 
 
-def _customise(root: Path) -> None:
+def _customise(root: Path, distributions: tuple[str, ...]) -> None:
     for name in ('init', 'agent.py'):
         (root / 'lab').mkdir(exist_ok=True)
         shutil.copy(GUEST / name, root / 'lab' / name)
     (root / 'lab/init').chmod(0o755)
     shutil.copytree(GUEST / 'etc', root / 'etc', dirs_exist_ok=True)
-    for files in dependencies(DEPENDENCIES):
+    for files in dependencies(distributions):
         _copy_distribution(files, root / 'lab/deps')
     # Compiling there, by emulation, would cost a minute per command.
     compileall.compile_dir(
@@ -188,10 +205,10 @@ def _cpio(entries: list[tuple[str, int, bytes]]) -> bytes:
     return bytes(out)
 
 
-def _disk(root: Path, target: Path) -> None:
+def _disk(root: Path, target: Path, size_mb: int) -> None:
     raw = target / 'base.raw'
     with open(raw, 'wb') as file:
-        os.truncate(file.fileno(), SIZE_MB << 20)
+        os.truncate(file.fileno(), size_mb << 20)
     subprocess.run(
         ['mke2fs', '-q', '-t', 'ext4', '-O', '^has_journal', '-m', '0',
          '-d', str(root), str(raw)], check=True, timeout=300)

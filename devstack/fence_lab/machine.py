@@ -150,8 +150,8 @@ class Machine:
 
     def __init__(self, number: int, image: Path, disks: Path,
                  directory: Path, guard: Guard,
-                 namespace: Namespace) -> None:
-        self.number = number
+                 namespace: Namespace, memory_mb: int = MEMORY_MB) -> None:
+        self.number, self._memory_mb = number, memory_mb
         self.directory = directory / f'node{number}'
         self.directory.mkdir(exist_ok=True)
         self.console = self.directory / 'console.log'
@@ -178,7 +178,8 @@ class Machine:
         words = [
             'nice', '-n', '10', 'qemu-system-x86_64',
             '-name', f'node{self.number}', '-accel', 'tcg,thread=multi',
-            '-cpu', 'max', '-M', 'q35', '-m', str(MEMORY_MB),
+            '-cpu', 'max', '-M', 'q35', '-m',
+            str(self._memory_mb),
             '-nodefaults', '-display', 'none', '-no-reboot',
             '-kernel', str(self._image / 'vmlinuz'),
             '-initrd', str(self._image / 'initrd'), '-append',

@@ -39,6 +39,11 @@ class Namespace:
         self._holder.start()
         self._holder.wait_ready(self._mark.exists)
 
+    @property
+    def pid(self) -> int | None:
+        """A process inside."""
+        return self._holder.pid
+
     def stop(self) -> None:
         self._holder.kill()
 

@@ -74,7 +74,8 @@ class Hands:
         self.settled_at = 0.0
         self.filesystem = m.FileSystem.UNKNOWN
         self.confirmed = False
-        #: our client was cut off with writes in flight: fence it as well
+        #: our client may have writes in flight: it is fenced before it, or
+        #: another one, maps again
         self.void = False
         #: exit status and last lines of a container that ended by itself
         self.last_words = ''
@@ -182,7 +183,9 @@ class Hands:
         if self.void:
             LOG.warning('Not released: whoever takes over fences us first')
             return
-        self._swap(stage=rec.Stage.RELEASED, clients=())
+        # Nobody waits for this fence: all that runs here has stopped.
+        left = self.record.clients if self.mapper.gives_up else ()
+        self._swap(stage=rec.Stage.RELEASED, clients=(), fence=left)
 
     # -- the volume ----------------------------------------------------------
 
@@ -235,8 +238,11 @@ class Hands:
 
     def unmount(self) -> None:
         self.filesystem = m.FileSystem.UNKNOWN
-        if self.mount() is m.Mount.NO:
+        found = self.mount()
+        if found is m.Mount.NO:
             return
+        # An I/O that was given up may still be on its way to an OSD.
+        self.void = self.void or found is m.Mount.READ_ONLY
         try:
             self._disk.unmount(self.mountpoint, self.section.kill_deadline)
         except exceptions.ToolError as exc:

@@ -45,11 +45,12 @@ mark="$CINDER_TAGGED_HA_EPOCH $CINDER_TAGGED_HA_NODE"
     echo "$now $mark" >> /acks/alive
     usleep 50000
   done ) &
-# A full volume may have torn the last line.
-[ -z "$(tail -c 1 /data/stamps 2>/dev/null)" ] ||
+# A full volume may have torn the last line; one whose write was never
+# acknowledged may be zeros after a power cut.
+[ -z "$(tail -c 1 /data/stamps 2>/dev/null | tr '\0' .)" ] ||
   echo >> /data/stamps || exit 4
-number=$(tail -n 5 /data/stamps 2>/dev/null | grep ' n[0-9]$' | tail -n 1 |
-         cut -d' ' -f1)
+number=$(tail -n 5 /data/stamps 2>/dev/null | tr '\0' '\n' |
+         grep '^[0-9]* [0-9]* n[0-9]$' | tail -n 1 | cut -d' ' -f1)
 number=${number:-0}
 while :; do
   number=$((number + 1))
@@ -64,6 +65,9 @@ while :; do
   usleep 20000
 done
 '''
+
+#: A whole line of theirs: number, epoch, server.
+STAMP = re.compile(r'\d+ \d+ n\d$')
 
 #: Ends whatever is left in the lab's namespaces once the test has gone.
 REAPER = '''
@@ -160,7 +164,8 @@ def make_image(files: Path, writer: str, inside: Callable[..., str]) -> str:
     for name in ('bin', 'data', 'acks', 'dev', 'proc', 'tmp'):
         (root / name).mkdir(parents=True)
     shutil.copy('/bin/busybox', root / 'bin/busybox')
-    for name in ('sh', 'tail', 'cut', 'dd', 'grep', 'usleep', 'sleep'):
+    for name in ('sh', 'tail', 'cut', 'dd', 'grep', 'tr', 'usleep',
+                 'sleep'):
         (root / 'bin' / name).symlink_to('busybox')
     (root / 'bin/writer').write_text(writer)
     (root / 'bin/writer').chmod(0o755)
@@ -338,8 +343,9 @@ class PlatformLab:
 
     def stamps(self, node: labs.Node) -> list[list[str]]:
         text = node.space.run('cat', f'{self.data(node)}/stamps')
-        return [line.split() for line in text.splitlines()
-                if re.search(r' n\d$', line)]
+        # What is zeros was never acknowledged, or it is missed.
+        return [line.split() for line in text.replace('\0', '\n').splitlines()
+                if STAMP.match(line)]
 
     def judge(self, node: labs.Node) -> list[str]:
         """Everything that is wrong; nothing should be.

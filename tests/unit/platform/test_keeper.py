@@ -53,6 +53,33 @@ class KeeperTest(base.BaseTestCase):
                                            self.pool.fenced))
         self.assertEqual(1, world.Disk.formats)
 
+    def test_client_that_gave_an_io_up_is_fenced_after_a_switch(self):
+        self.one.mapper.gives_up = True
+        self.one.tell(1)
+        self.one.until_running()
+        client = self.one.mapper.client
+        self.one.tell(0)
+        self.one.turns()
+        self.two.disk.status = {'TYPE': 'ext4'}
+        self.two.tell(2)
+        while not self.two.mapper.mapped:
+            self.two.turn()
+        self.assertEqual({client}, self.pool.fenced)
+        # It has stopped; nobody waits for that.
+        self.two.turns()
+        self.assertEqual(['n2'], self.running())
+
+    def test_client_whose_io_failed_is_fenced_before_its_successor(self):
+        self.one.tell(1)
+        self.one.until_running()
+        client = self.one.mapper.client
+        self.one.disk.status = {'TYPE': 'ext4'}
+        self.one.disk.mounted = m.Mount.READ_ONLY
+        while self.one.mapper.client == client:
+            self.one.turn()
+        self.assertEqual({client}, self.pool.fenced)
+        self.one.until_running()
+
     def test_dead_owner_is_fenced_before_anything_is_mapped(self):
         self.one.tell(1)
         self.one.until_running()

@@ -16,7 +16,7 @@ from cinder_tagged.ha.platform.adapters import mapping
 
 SECTION = types.SimpleNamespace(
     ceph_conf='/c', ceph_user='u', pool='volumes', start_deadline=5.0,
-    kill_deadline=0.2)
+    kill_deadline=0.2, period=0.5, deadline=3.0)
 
 
 class KrbdTest(base.BaseTestCase):
@@ -25,10 +25,12 @@ class KrbdTest(base.BaseTestCase):
         super().setUp()
         self.directory = Path(self.useFixture(fixtures.TempDir()).path)
         self.sysfs = Path(self.useFixture(fixtures.TempDir()).path)
-        self.useFixture(fixtures.MockPatchObject(
-            mapping.Krbd, 'devices', self.sysfs))
+        self.disks = Path(self.useFixture(fixtures.TempDir()).path)
+        for name, place in (('devices', self.sysfs), ('disks', self.disks)):
+            self.useFixture(fixtures.MockPatchObject(
+                mapping.Krbd, name, place))
         self.ran = []
-        self.busy = False
+        self.busy = self.hangs = False
         self.useFixture(fixtures.MockPatchObject(
             mapping.command, 'run', self.run_tool))
 
@@ -39,6 +41,9 @@ class KrbdTest(base.BaseTestCase):
                            ('cluster_fsid', 'f'), ('client_id', client),
                            ('client_addr', '10.0.0.1:0/1')):
             (entry / name).write_text(text + '\n')
+        disk = self.disks / f'rbd{number}'
+        disk.mkdir(exist_ok=True)
+        (disk / 'size').write_text('524288\n')
 
     def run_tool(self, argv, deadline, cancel=None):
         self.ran.append(argv)
@@ -47,6 +52,12 @@ class KrbdTest(base.BaseTestCase):
             if cancel.is_set():
                 raise exceptions.Cancelled('rbd was broken off')
             return 0, '/dev/rbd0\n'
+        if self.hangs:
+            # As seen: the disk is dead at once, the lock is not given back.
+            (self.disks / 'rbd0/size').write_text('0\n')
+            self.assertTrue(cancel.is_set())
+            shutil.rmtree(self.sysfs / '0')
+            raise exceptions.Cancelled('rbd was broken off')
         if self.busy and 'force' not in argv:
             raise exceptions.ToolError('rbd: exit 16: busy', 16)
         if self.busy != 'for ever':
@@ -102,6 +113,16 @@ class KrbdTest(base.BaseTestCase):
         mapper.unmap()
         self.assertIn('force', self.ran[-1])
         self.assertFalse(mapper.mapped)
+
+    def test_an_io_that_hangs_ends_with_the_patience_for_the_storage(self):
+        self.mapped()
+        self.assertIn('osd_request_timeout=4', ','.join(self.ran[0]))
+
+    def test_cut_does_not_wait_for_a_cluster_that_is_away(self):
+        mapper = self.mapped()
+        self.hangs = True
+        mapper.cut()
+        self.assertFalse(mapper.alive())
 
     def test_device_that_stays_is_not_forgotten(self):
         mapper = self.mapped()

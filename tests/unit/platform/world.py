@@ -66,6 +66,7 @@ class Mapper:
         self.pool, self.node, self.mapped, self.lives = pool, node, False, 0
         self.device = '/dev/x'
         self.client = ''
+        self.gives_up = False
 
     def map(self, image, cancel):
         Mapper.count += 1

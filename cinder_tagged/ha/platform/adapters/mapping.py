@@ -8,6 +8,7 @@ import abc
 from collections.abc import Callable
 import contextlib
 import json
+import math
 import os
 from pathlib import Path
 import threading
@@ -27,11 +28,16 @@ class Mapper(abc.ABC):
     :param kill: seconds for undoing it by force
     """
 
+    #: whether it ends an I/O with an error that an OSD may still carry out
+    gives_up = False
+
     def __init__(self, section: Any, directory: Path) -> None:
         self.conf, self.user = section.ceph_conf, section.ceph_user
         self.pool = section.pool
         self.deadline, self.kill = (section.start_deadline,
                                     section.kill_deadline)
+        #: seconds after which the storage counts as lost
+        self.patience = math.ceil(section.period + section.deadline)
         self.directory = directory
         self._file = directory / 'mapping.json'
         self.state: dict[str, Any] = {}
@@ -87,6 +93,26 @@ class Mapper(abc.ABC):
     def unmap(self) -> None:
         """Undo it, in order if possible."""
 
+    def _await_end(self) -> None:
+        """Give it a moment to end by itself."""
+        end = time.monotonic() + self.kill
+        while self.alive() and time.monotonic() < end:
+            time.sleep(0.02)
+
+
+class _Dead(threading.Event):
+    """Set as soon as the kernel lets no I/O through to a device any more."""
+
+    def __init__(self, device: Path) -> None:
+        super().__init__()
+        self._size = device / 'size'
+
+    def is_set(self) -> bool:
+        try:
+            return int(self._size.read_text()) == 0
+        except (OSError, ValueError):
+            return True
+
 
 class Krbd(Mapper):
     """The kernel's client.
@@ -95,13 +121,18 @@ class Krbd(Mapper):
     is ours is told by pool, image and the client's id in its cluster.
     """
 
-    devices = Path('/sys/bus/rbd/devices')
+    devices, disks = Path('/sys/bus/rbd/devices'), Path('/sys/block')
+    gives_up = True
 
     def map(self, image: str, cancel: threading.Event) -> None:
         # Kept before it starts, so that a half-done mapping is undone.
         self._keep(image=image, device='', client=[])
+        # Without an end of its own an I/O that hangs would hold container,
+        # mount and cut for as long as the cluster is away.  By then the
+        # platform is being stopped; the kernel looks once per keepalive.
         device = self._rbd(
-            'device', 'map', '-o', 'noshare,osd_request_timeout=0',
+            'device', 'map', '-o',
+            f'noshare,osd_request_timeout={self.patience},osdkeepalive=1',
             f'{self.pool}/{image}', cancel=cancel)
         client = self._client(self.devices
                               / device.removeprefix('/dev/rbd'))
@@ -139,8 +170,13 @@ class Krbd(Mapper):
 
     def cut(self) -> None:
         if entry := self._entry():
-            self._run('rbd', 'device', 'unmap', '-o', 'force',
-                      f'/dev/rbd{entry.name}', deadline=self.kill)
+            name = f'rbd{entry.name}'
+            # It would go on to hand the lock back, which a cluster that does
+            # not answer never takes; broken off, it leaves that.
+            with contextlib.suppress(exceptions.Cancelled):
+                self._run('rbd', 'device', 'unmap', '-o', 'force',
+                          f'/dev/{name}', deadline=self.kill,
+                          cancel=_Dead(self.disks / name))
 
     def unmap(self) -> None:
         if entry := self._entry():
@@ -148,6 +184,7 @@ class Krbd(Mapper):
                 self._run('rbd', 'device', 'unmap', f'/dev/rbd{entry.name}')
             except exceptions.ToolError:
                 self.cut()
+                self._await_end()
         if self.alive():
             raise exceptions.PlatformError(
                 f'{self.state["image"]} is still mapped')
@@ -176,12 +213,6 @@ class _Process(Mapper):
     def cut(self) -> None:
         if not process.kill(*self._who(), self.kill):
             raise exceptions.PlatformError(f'{self.tool} survives SIGKILL')
-
-    def _await_end(self) -> None:
-        """Give it a moment to end by itself."""
-        end = time.monotonic() + self.kill
-        while self.alive() and time.monotonic() < end:
-            time.sleep(0.02)
 
 
 class Nbd(_Process):
