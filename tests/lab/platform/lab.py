@@ -220,13 +220,10 @@ class PlatformMachines:
         wait_until(lambda: len(self.acked(node)) >= wanted, 240,
                    f'stamps from node{node.number}', interval=0.3)
 
-    def judge(self, owner: Machine, late: Machine | None = None
-              ) -> list[str]:
+    def judge(self, owner: Machine) -> list[str]:
         """Everything that is wrong; nothing should be.
 
         :param owner: where the volume is mounted
-        :param late: one that stood still: its last stamp may have been
-            written before, and acknowledged after
         """
         acked = [tuple(words[:3]) for node in self.nodes
                  for words in self.acked(node)]
@@ -265,8 +262,7 @@ class PlatformMachines:
     def fenced(self) -> set[str]:
         """Addresses that the cluster refuses."""
         with self.network(), self.ceph.connect() as client:
-            return {entry['addr'] for entry in self.ceph.command(
-                client, 'osd blocklist ls')}
+            return set(self.ceph.command(client, 'osd dump')['blocklist'])
 
     def watchers(self) -> set[str]:
         """Addresses of the clients that have the volume open."""
