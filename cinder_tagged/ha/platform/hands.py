@@ -180,12 +180,13 @@ class Hands:
             self._swap(stage=rec.Stage.STOPPING)
 
     def release(self) -> None:
-        if self.void:
-            LOG.warning('Not released: whoever takes over fences us first')
-            return
-        # Nobody waits for this fence: all that runs here has stopped.
-        left = self.record.clients if self.mapper.gives_up else ()
-        self._swap(stage=rec.Stage.RELEASED, clients=(), fence=left)
+        # All that ran here has stopped, so nobody need wait for it; but what
+        # was on its way may still arrive: the next one fences that first.
+        doubtful = (self.record.clients
+                    if self.void or self.mapper.gives_up else ())
+        self._swap(stage=rec.Stage.RELEASED, clients=(),
+                   fence=tuple(sorted({*self.record.fence, *doubtful})))
+        self.void = False
 
     # -- the volume ----------------------------------------------------------
 

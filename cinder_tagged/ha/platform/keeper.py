@@ -111,8 +111,9 @@ class Keeper:
         found = rec.judge(
             record, rec.Owner(hands.instance, self._epoch, hands.mine),
             time.monotonic() - self._seen_at, own.handover, leaving)
+        # A master claims again, to fence its own client; a slave releases.
         return (m.Claim.STALE if found is m.Claim.OURS and hands.void
-                else found)
+                and self._epoch else found)
 
     @property
     def _epoch(self) -> int:

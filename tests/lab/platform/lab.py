@@ -37,8 +37,8 @@ DIRECTORY = '/var/lib/cinder-tagged-platform/app'
 CONF = '/etc/cinder-tagged/ha.conf'
 RECIPE = image.Recipe('platform', (
     'busybox-static', 'ceph-common', 'conmon', 'e2fsprogs', 'iproute2', 'kmod',
-    'mount', 'nbd-client', 'podman', 'procps', 'python3', 'python3-rados',
-    'python3-rbd', 'rbd-nbd', 'runc', 'udev'), size_mb=1500)
+    'mount', 'podman', 'procps', 'python3', 'python3-rados', 'python3-rbd',
+    'rbd-nbd', 'runc', 'udev'), size_mb=1500)
 #: An emulated machine takes ten times as long as a real one for a command.
 HA_CONF = '''
 [ha]
@@ -63,7 +63,7 @@ CEPH_CONF = '''
 [global]
 mon_host = {mon_host}
 ms_bind_ipv6 = false
-rbd_default_map_options = ms_mode=crc
+rbd_default_map_options = ms_mode=prefer-crc
 [client.cinder]
 keyring = /etc/ceph/ceph.client.cinder.keyring
 '''

@@ -90,11 +90,14 @@ class TableTest(base.BaseTestCase):
                 and seen.mapping is m.Mapping.CONFIRMED), 'M6')
 
     def test_m6_released_only_after_all_is_down(self):
-        def holds(seen, steps):
-            if m.Step.RELEASE not in steps or not seen.here:
-                return True
-            return {m.Step.STOP, m.Step.UNMOUNT, m.Step.UNMAP} <= steps
-        self.assert_always(holds, 'M6')
+        self.assert_always(
+            lambda seen, steps: m.Step.RELEASE not in steps or not seen.here,
+            'M6')
+
+    def test_m6_released_only_when_the_owner_before_has_stopped(self):
+        self.assert_always(
+            lambda seen, steps: m.Step.RELEASE not in steps
+            or seen.elsewhere is m.Elsewhere.NO, 'M6')
 
     def test_only_an_empty_volume_is_formatted(self):
         self.assert_always(

@@ -69,6 +69,40 @@ class KeeperTest(base.BaseTestCase):
         self.two.turns()
         self.assertEqual(['n2'], self.running())
 
+    def test_owner_that_waited_for_another_passes_the_wait_on(self):
+        self.one.tell(1)
+        self.one.until_running()
+        self.two.disk.status = self.one.disk.status = {'TYPE': 'ext4'}
+        # The first one stands still with its container.
+        self.two.tell(2)
+        while self.two.disk.mounted is m.Mount.NO:
+            self.two.turn()
+        self.two.tell(0)
+        self.two.turns()
+        self.assertIsNot(rec.Stage.RELEASED, self.pool.read()[1].stage)
+        self.two.keeper.hands.settled_at = 0.0
+        self.two.turns(2)
+        self.assertIs(rec.Stage.RELEASED, self.pool.read()[1].stage)
+
+    def test_storage_that_was_away_is_released_with_what_to_fence(self):
+        self.one.tell(1)
+        self.one.until_running()
+        client = self.one.mapper.client
+        self.pool.failing = True
+        self.one.forget()
+        self.one.turns(2)
+        self.pool.failing = False
+        self.one.tell(0)
+        self.one.turns()
+        record = self.pool.read()[1]
+        self.assertEqual((rec.Stage.RELEASED, (client,)),
+                         (record.stage, record.fence))
+        self.two.disk.status = {'TYPE': 'ext4'}
+        self.two.tell(2)
+        self.two.turns()
+        self.assertEqual(({client}, ['n2']),
+                         (self.pool.fenced, self.running()))
+
     def test_client_whose_io_failed_is_fenced_before_its_successor(self):
         self.one.tell(1)
         self.one.until_running()

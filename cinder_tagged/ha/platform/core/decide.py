@@ -52,13 +52,15 @@ TABLE: tuple[Row, ...] = (
          'a newer owner has the volume: stopping at once',
          claim=m.Claim.NEWER, here=True),
     # M5: this server is a slave.
-    _row('stepping down', (m.Step.ANNOUNCE, *_DOWN, m.Step.RELEASE),
+    _row('stepping down', (m.Step.ANNOUNCE, *_DOWN),
          'not master any more: stopping',
          role=m.Role.SLAVE, claim=m.Claim.OURS, here=True),
     _row('left over', _CLEAR, 'something of the platform was left here',
          role=m.Role.SLAVE, here=True),
+    # "Released" says that no container runs anywhere: neither that of the
+    # owner before us, for which we would still be waiting.
     _row('releasing', (m.Step.RELEASE,), 'not master any more',
-         role=m.Role.SLAVE, claim=m.Claim.OURS),
+         role=m.Role.SLAVE, claim=m.Claim.OURS, elsewhere=m.Elsewhere.NO),
     _row('standing by', (), 'another server is master', role=m.Role.SLAVE),
     # M4: this server is master.
     _row('not the newest', (),
