@@ -44,6 +44,8 @@ DAEMONS = ('mon', 'mgr', 'osd')
 #   sees of an OSD's restart from half a minute to a few seconds.
 # * The monitor commits a change after 0.1 s instead of gathering more for
 #   a second: making a pool takes several changes in a row.
+# * An OSD that was marked down five times in ten minutes shuts itself down;
+#   tests do that more often.
 # * A manager without modules needs 29 MB and is up at once.
 _CONF = """\
 [global]
@@ -101,6 +103,7 @@ osd_objectstore = bluestore
 osd_heartbeat_interval = 1
 osd_op_num_shards = 2
 osd_class_update_on_start = false
+osd_max_markdown_count = 1000000
 bluestore_block_size = {size}
 bluestore_block_create = true
 bluestore_fsck_on_mkfs = false
@@ -376,10 +379,19 @@ class CephCluster:
         A lone OSD that thaws has no peers that had it marked down: with Ceph
         16.2 the watches of clients that died meanwhile may then stay for
         good, and so may a "laggy" placement group, which takes no writes.
-        Where that matters, mark it down, or kill it and start it again.
+        Where that matters, thaw_osd(), or kill it and start it again.
         """
         for kind in daemons or DAEMONS:
             getattr(self, kind).resume()
+
+    def thaw_osd(self) -> None:
+        """Let the paused OSD run on, and peer anew.
+
+        Peers would have had it marked down.
+        """
+        self.resume('osd')
+        with self.connect() as client:
+            self.command(client, 'osd down', ids=['0'])
 
     def kill(self, *daemons: str) -> None:
         """End daemons (all by default) as a power cut would."""

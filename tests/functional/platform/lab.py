@@ -277,15 +277,9 @@ class PlatformLab:
             env=labs.environment(), check=False)
 
     def thaw_storage(self) -> None:
-        """Let the paused OSD run on, and have it peer anew.
-
-        A lone one has no peers that had it marked down. With Ceph 16.2 a
-        placement group whose read lease ran out meanwhile may then stay
-        "laggy" for good, and every write to it waits.
-        """
-        self.ceph.resume('osd')
-        with network_of(self.space), self.ceph.connect() as client:
-            self.ceph.command(client, 'osd down', ids=['0'])
+        """Let the paused OSD run on."""
+        with network_of(self.space):
+            self.ceph.thaw_osd()
 
     # -- seeing --------------------------------------------------------------
 

@@ -184,10 +184,9 @@ class PlatformMachines:
                 'mv /run/role.new /run/role')
 
     def thaw_storage(self) -> None:
-        """Let the paused OSD run on, and have it peer anew."""
-        self.ceph.resume('osd')
-        with self.network(), self.ceph.connect() as client:
-            self.ceph.command(client, 'osd down', ids=['0'])
+        """Let the paused OSD run on."""
+        with self.network():
+            self.ceph.thaw_osd()
 
     # -- seeing --------------------------------------------------------------
 
