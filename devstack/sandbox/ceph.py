@@ -45,7 +45,8 @@ DAEMONS = ('mon', 'mgr', 'osd')
 # * The monitor commits a change after 0.1 s instead of gathering more for
 #   a second: making a pool takes several changes in a row.
 # * An OSD that was marked down five times in ten minutes shuts itself down;
-#   tests do that more often.
+#   tests do that more often.  And one without peers to tell it asks the
+#   monitor for a newer map every half a minute, unless it is to ask sooner.
 # * A manager without modules needs 29 MB and is up at once.
 _CONF = """\
 [global]
@@ -104,6 +105,7 @@ osd_heartbeat_interval = 1
 osd_op_num_shards = 2
 osd_class_update_on_start = false
 osd_max_markdown_count = 1000000
+osd_mon_heartbeat_interval = 1
 bluestore_block_size = {size}
 bluestore_block_create = true
 bluestore_fsck_on_mkfs = false
@@ -387,11 +389,11 @@ class CephCluster:
     def thaw_osd(self) -> None:
         """Let the paused OSD run on, and peer anew.
 
-        Peers would have had it marked down.
+        Peers would have had it marked down while it stood still.
         """
-        self.resume('osd')
         with self.connect() as client:
             self.command(client, 'osd down', ids=['0'])
+        self.resume('osd')
 
     def kill(self, *daemons: str) -> None:
         """End daemons (all by default) as a power cut would."""
