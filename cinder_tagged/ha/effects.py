@@ -165,6 +165,7 @@ class Effects:
     def _gate(self, action: act.Gate) -> None:
         try:
             self.gates.open(action.role, action.until)
+            self.groups[action.role].prolong(action.until)
         except kernel.KernelError as exc:
             LOG.error('The gate of %s does not open: %s', action.role, exc)
             self._feed(observe.GateFailed(action.role, str(exc)))

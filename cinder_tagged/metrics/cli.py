@@ -4,6 +4,7 @@
 import argparse
 from collections.abc import Iterator
 import contextlib
+import signal
 import sys
 import threading
 import time
@@ -126,7 +127,11 @@ def run(arguments: argparse.Namespace) -> int:
               f'{error.strerror}; name a free address of this machine',
               file=sys.stderr)
         return 1
-    with contextlib.suppress(KeyboardInterrupt):
-        thread.join()
+    ended = threading.Event()
+    # Also where SIGINT is ignored, as a shell has it in the background.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    while thread.is_alive() and not ended.wait(1):
+        pass
     server.shutdown()
     return 0

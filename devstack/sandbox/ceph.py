@@ -36,6 +36,8 @@ from devstack.sandbox.process import wait_until
 
 GiB = 1024 ** 3
 POOLS = ('volumes', 'images')
+#: placement groups of a pool
+PGS = 8
 DAEMONS = ('mon', 'mgr', 'osd')
 
 # Every daemon and client of the cluster reads this one file.
@@ -301,8 +303,8 @@ class CephCluster:
 
     def _make_pools(self, client: rados.Rados) -> None:
         for pool in self.pools:
-            self.command(client, 'osd pool create', pool=pool, pg_num=8,
-                         pgp_num=8)
+            self.command(client, 'osd pool create', pool=pool, pg_num=PGS,
+                         pgp_num=PGS)
         for pool in self.pools:
             with contextlib.closing(client.open_ioctx(pool)) as ioctx:
                 rbd.RBD().pool_init(ioctx, True)
@@ -400,12 +402,29 @@ class CephCluster:
         for kind in daemons or DAEMONS:
             getattr(self, kind).kill()
 
+    def _answers(self, client: rados.Rados) -> bool:
+        """Look up enough names to meet each placement group.
+
+        :raises rados.TimedOut: one does not answer
+        """
+        for pool in self.pools:
+            with contextlib.closing(client.open_ioctx(pool)) as ioctx:
+                for number in range(8 * PGS):
+                    with contextlib.suppress(rados.ObjectNotFound):
+                        ioctx.stat(f'no-such-object-{number}')
+        return True
+
     def wait_healthy(self, deadline: float = 120) -> None:
-        """Wait until the cluster is HEALTH_OK, say after a restart."""
+        """Wait until the cluster is well, say after a restart.
+
+        The monitor goes on saying HEALTH_OK for some time after a lone OSD
+        has died, and after its restart, while it peers.
+        """
         def healthy() -> bool:
             with contextlib.suppress(rados.Error, SandboxError), \
                     self.connect(timeout=5) as client:
-                return self._osd_up(client) and self._healthy(client)
+                return (self._osd_up(client) and self._healthy(client)
+                        and self._answers(client))
             return False
 
         wait_until(healthy, deadline, f'{self.name} healthy')

@@ -164,10 +164,12 @@ class TestMetrics(CommandTestCase):
                 [self.sandbox.layout.program('cinder-tagged'), 'metrics',
                  '--listen', f'127.0.0.1:{port}'],
                 env=self.sandbox.environment()) as server:
-            self.addCleanup(server.kill)
-            self.wait_until(lambda: self.scrape(port), 'metrics served')
-            server.send_signal(signal.SIGINT)
-            self.assertEqual(0, server.wait(DEADLINE_S))
+            try:
+                self.wait_until(lambda: self.scrape(port), 'metrics served')
+                server.terminate()
+                self.assertEqual(0, server.wait(DEADLINE_S))
+            finally:
+                server.kill()
 
     def scrape(self, port):
         try:

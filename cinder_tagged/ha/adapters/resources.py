@@ -32,6 +32,16 @@ class Resource(Protocol):
     def stop(self) -> None:
         """Stop it if it runs."""
 
+    def prolong(self, until: float) -> None:
+        """The role is ours until then (monotonic, s); must not block."""
+
+
+class Plain:
+    """A resource that runs until it is stopped, whoever has the role."""
+
+    def prolong(self, until: float) -> None:
+        pass
+
 
 def run(command: Sequence[str], deadline: float,
         environ: Mapping[str, str]) -> None:
@@ -48,7 +58,7 @@ def run(command: Sequence[str], deadline: float,
         raise ResourceError(f'{command[0]}: exit {done.returncode}: {words}')
 
 
-class Command:
+class Command(Plain):
     """Start, stop and status are commands."""
 
     def __init__(self, name: str, conf: Any) -> None:
@@ -69,7 +79,7 @@ class Command:
             run(self._stop, self._deadline, {})
 
 
-class Unit:
+class Unit(Plain):
     """A systemd unit."""
 
     def __init__(self, name: str, conf: Any) -> None:
@@ -83,7 +93,7 @@ class Unit:
         run(['systemctl', 'stop', self._unit], self._deadline, {})
 
 
-class Process:
+class Process(Plain):
     """A program that the agent runs, in a process group of its own."""
 
     def __init__(self, name: str, conf: Any) -> None:
@@ -141,6 +151,11 @@ class Group:
                           member.name, exc)
                 break
         return failures
+
+    def prolong(self, until: float) -> None:
+        """Tell all that the role is ours until then (monotonic, s)."""
+        for member in self._members:
+            member.prolong(until)
 
     def stop(self) -> list[str]:
         """Stop all, last first; returns failures, but goes on."""

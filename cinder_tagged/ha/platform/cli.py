@@ -112,9 +112,10 @@ class Command:
         for text in found:
             print(f'error: {text}', file=sys.stderr)
         if not found:
+            terms = options.terms(self.section,
+                                  settings.timing(self.conf).hold)
             print('Sound. A take-over from a dead server waits '
-                  f'{options.settle(self.section):.1f} s before it starts '
-                  'the container.')
+                  f'{terms.settle:.1f} s before it starts the container.')
         return 1 if found else 0
 
     def status(self, as_json: bool) -> int:

@@ -10,7 +10,6 @@ import time
 from typing import Any
 
 from cinder_tagged.ha.platform import exceptions
-from cinder_tagged.ha.platform import options
 from cinder_tagged.ha.platform.adapters import container
 from cinder_tagged.ha.platform.adapters import mapping
 from cinder_tagged.ha.platform.adapters import pool as pools
@@ -54,11 +53,14 @@ class Hands:
     """What of the platform is on this server, and how to change it.
 
     Only the keeper's one deciding thread calls the steps.
+
+    :param settle: s that an owner may take to stop after a take-over
     """
 
     def __init__(self, section: Any, node: str, pool: pools.Pool,
-                 tools: Tools) -> None:
+                 tools: Tools, settle: float) -> None:
         self.section, self.node, self.pool = section, node, pool
+        self._settle = settle
         self.instance = secrets.token_hex(8)
         self.directory, self.mountpoint = tools.directory, tools.mountpoint
         self.mapper, self.podman = tools.mapper, tools.podman
@@ -69,7 +71,8 @@ class Hands:
         self.raw, self.record = '', rec.Record()
         #: the raw record that the decision was made from
         self.judged = ''
-        self.epoch = 0
+        #: of the role that the agent told, and since when (monotonic, s)
+        self.epoch, self.since = 0, float('inf')
         self.mine = (0, 0)
         self.settled_at = 0.0
         self.filesystem = m.FileSystem.UNKNOWN
@@ -138,21 +141,25 @@ class Hands:
 
     def claim(self) -> None:
         """Take the record over, then fence the owners before."""
-        image, own = self.volume_name(), options.settle(self.section)
+        image = self.volume_name()
         raw, old = self.pool.read()
         if raw != self.judged:
             raise exceptions.Cancelled('the record has changed meanwhile')
         self.raw = raw
         try:
-            new = rec.claim(old, self.epoch, self.node, self.instance, own)
+            new = rec.claim(old, self.epoch, self.node, self.instance,
+                            self._settle)
         except rec.Refused as exc:
             raise exceptions.PlatformError(str(exc)) from exc
         self.record = old
         self._swap(**{f.name: getattr(new, f.name)
                       for f in dataclasses.fields(new)})
         self.mine = (new.epoch, new.turn)
-        if old.instance != self.instance:
-            self.settled_at = time.monotonic() + rec.waits(old, own)
+        if old.instance != self.instance or new.epoch > old.epoch + 1:
+            # One that has said that it stops is given the time for it.
+            begin = (time.monotonic() if old.stage is rec.Stage.STOPPING
+                     else self.since)
+            self.settled_at = begin + rec.waits(old, self._settle)
         self.confirmed = False
         self.filesystem = m.FileSystem.UNKNOWN
         LOG.info('Claimed %s in epoch %d, turn %d; before: %s', image,
@@ -175,8 +182,15 @@ class Hands:
         self._swap(stage=rec.Stage.MAPPED, clients=tuple(sorted(clients)))
         self.confirmed = True
 
+    @property
+    def announced(self) -> bool:
+        """Whether the record says that we are stopping."""
+        record = self.record
+        return (record.instance == self.instance
+                and record.stage is rec.Stage.STOPPING)
+
     def announce(self) -> None:
-        if self.record.stage is not rec.Stage.STOPPING:
+        if not self.announced:
             self._swap(stage=rec.Stage.STOPPING)
 
     def release(self) -> None:
@@ -279,8 +293,16 @@ class Hands:
             self._present = False
             raise
 
+    def strike(self) -> bool:
+        """Have the container end, and wait for nothing; True if it ran.
+
+        For another thread than the deciding one.
+        """
+        return self.podman.strike()
+
     def stop(self) -> None:
-        self.podman.stop(self.lost)
+        # Only who has announced it is given the time by a successor.
+        self.podman.stop(self.lost if self.announced else self.halt)
         self._present = False
 
     def kill(self) -> None:

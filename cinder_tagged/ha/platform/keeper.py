@@ -2,11 +2,12 @@
 """The keeper: looks, decides and acts until the agent has gone.
 
 It is a child of the agent.  Over its standard input the agent says again and
-again whether this server is master; silence makes it a slave.  One thread
-decides and acts; another breaks its steps off when the volume is lost.
+again until when this server is master; silence makes it a slave.  One thread
+decides and acts.  Another looks whether the container may still run: it breaks
+the steps of the first one off, and kills the container, whatever the first
+one is busy with.
 """
 
-from collections.abc import Callable
 import contextlib
 import json
 import logging
@@ -18,14 +19,18 @@ import threading
 import time
 from typing import Any
 
+from cinder_tagged.ha import settings
 from cinder_tagged.ha.adapters import probes
 from cinder_tagged.ha.platform import exceptions
 from cinder_tagged.ha.platform import hands as hand
 from cinder_tagged.ha.platform import options
+from cinder_tagged.ha.platform import report
 from cinder_tagged.ha.platform import sense
+from cinder_tagged.ha.platform import told
 from cinder_tagged.ha.platform.adapters import pool as pools
 from cinder_tagged.ha.platform.adapters import process
 from cinder_tagged.ha.platform.core import decide
+from cinder_tagged.ha.platform.core import lease
 from cinder_tagged.ha.platform.core import model as m
 from cinder_tagged.ha.platform.core import pausing
 from cinder_tagged.ha.platform.core import record as rec
@@ -34,56 +39,23 @@ LOG = logging.getLogger(__name__)
 
 #: Seconds between two turns when there is nothing to do.
 TURN = 0.1
-#: Seconds between two words to the agent.
-SAY = 0.25
 #: Seconds between two looks at the image.
 IMAGE = 30.0
-#: Share of the volume below which it counts as full.
-FULL = 0.02
-
-
-class Told:
-    """What the agent says, as long as it says it."""
-
-    def __init__(self, deadline: float) -> None:
-        self._deadline = deadline
-        self._at, self._master = float('-inf'), False
-        self.epoch, self.gone = 0, False
-
-    def listen(self, source: Any, heard: Callable[[], None]) -> None:
-        """Read lines until the agent ends; in a thread of its own."""
-        for line in source:
-            word = json.loads(line)
-            if self.hear(word['master'], word['epoch']):
-                heard()
-        self.gone = True
-        heard()
-
-    def hear(self, master: bool, epoch: int) -> bool:
-        """Take one word; return whether it says something new."""
-        changed = (self._master, self.epoch) != (master, epoch)
-        self._master, self.epoch = master, epoch
-        self._at = time.monotonic()
-        return changed
-
-    @property
-    def role(self) -> m.Role:
-        fresh = time.monotonic() - self._at < self._deadline
-        return (m.Role.MASTER if self._master and fresh and not self.gone
-                else m.Role.SLAVE)
 
 
 class Keeper:
     """One platform on this server."""
 
-    def __init__(self, name: str, node: str, section: Any, pool: pools.Pool,
-                 tools: hand.Tools) -> None:
-        self.name, self.node = name, node
+    def __init__(self, name: str, node: str, section: Any, hold: float,
+                 pool: pools.Pool, tools: hand.Tools) -> None:
         own = self.section = section
-        self.hands = hand.Hands(own, node, pool, tools)
-        self.told = Told(own.agent_deadline)
-        self.checker = sense.Checker(pool, self.node, own.period,
-                                     own.deadline, self._report, self._watch)
+        self._terms = options.terms(own, hold)
+        self.hands = hand.Hands(own, node, pool, tools, self._terms.settle)
+        self.told = told.Told(own.agent_deadline)
+        self.reporter = report.Reporter(name, node, self.hands)
+        self.checker = sense.Checker(
+            pool, node, own.period, own.deadline, self.reporter.newest,
+            self._watch)
         self._pause = pausing.Pause(own.first_pause, own.longest_pause)
         self._failures, self._pause_until = 0, 0.0
         self._started_at = 0.0
@@ -91,9 +63,7 @@ class Keeper:
         self._seen_raw, self._seen_at = '', time.monotonic()
         self._was = m.Role.SLAVE
         self._wake = threading.Event()
-        self._status: dict[str, Any] = {}
         self._problem = ''
-        self._said, self._said_at = '', float('-inf')
         self._health: probes.Watch | None = None
 
     # -- looking -------------------------------------------------------------
@@ -107,10 +77,10 @@ class Keeper:
             record = hands.record
         if last.raw != self._seen_raw or self._was is m.Role.SLAVE:
             self._seen_raw, self._seen_at = last.raw, time.monotonic()
-        leaving = own.stop_deadline + 2 * own.kill_deadline
         found = rec.judge(
             record, rec.Owner(hands.instance, self._epoch, hands.mine),
-            time.monotonic() - self._seen_at, own.handover, leaving)
+            time.monotonic() - self._seen_at, own.handover,
+            self._terms.leaving)
         # A master claims again, to fence its own client; a slave releases.
         return (m.Claim.STALE if found is m.Claim.OURS and hands.void
                 and self._epoch else found)
@@ -167,14 +137,20 @@ class Keeper:
             image=self._look_at_image(), pausing=now < self._pause_until)
 
     def _watch(self) -> None:
-        """Break steps off as soon as they may not go on; never blocks."""
-        lost = not self.checker.sound or self._claim_lost()
+        """See to it that nothing goes on that may not; never blocks."""
+        sound, overtaken = self.checker.sound, self._claim_lost()
+        lost = not sound or overtaken
         halt = lost or self.told.role is m.Role.SLAVE
         for event, wanted in ((self.hands.lost, lost),
                               (self.hands.halt, halt)):
             if wanted != event.is_set():
                 (event.set if wanted else event.clear)()
                 self._wake.set()
+        why = lease.forfeited(lease.Standing(
+            sound, overtaken, self.told.slave_for, self.hands.announced),
+            self._terms)
+        if why and self.hands.strike():
+            LOG.warning('Killed the container at once: %s', why)
 
     def _claim_lost(self) -> bool:
         record, hands = self.checker.last.record, self.hands
@@ -200,7 +176,7 @@ class Keeper:
 
     def _perform(self, step: m.Step) -> bool:
         began = time.monotonic()
-        self.hands.epoch = self.told.epoch
+        self.hands.epoch, self.hands.since = self.told.epoch, self.told.since
         self.hands.judged = self.checker.last.raw
         if step in (m.Step.REMOVE,) or (
                 step is m.Step.STOP and self.told.role is m.Role.MASTER):
@@ -238,8 +214,7 @@ class Keeper:
         if hands.raw and hands.raw != last.raw and (
                 (hands.record.epoch, hands.record.turn)
                 >= (last.record.epoch, last.record.turn)):
-            self.checker.saw(hands.raw, hands.record, max(
-                last.began, float('-inf')))
+            self.checker.saw(hands.raw, hands.record, last.began)
 
     def _fail(self) -> None:
         self._failures += 1
@@ -250,48 +225,11 @@ class Keeper:
 
     # -- telling -------------------------------------------------------------
 
-    def _report(self) -> dict[str, Any]:
-        return {**self._status, 'time': round(time.time(), 3)}
-
     def _tell(self, seen: m.Observation, decision: m.Decision) -> None:
-        status: dict[str, Any] = {
-            'platform': self.name, 'node': self.node, 'row': decision.row,
-            'message': decision.message, 'problem': self._problem,
-            'failures': self._failures, 'epoch': self.told.epoch,
-            **{field: getattr(seen, field).value for field in (
-                'service', 'role', 'claim', 'container', 'mapping', 'mount',
-                'filesystem', 'image')}}
-        if not self.checker.sound:
-            status['problem'] = self.checker.error
-        if seen.container is m.Container.RUNNING and (
-                seen.mount is m.Mount.YES and self.checker.sound):
-            free = self.hands.free()
-            status['free'] = round(free, 2)
-            if free < FULL:
-                status['problem'] = ('the volume is full: extend it, or '
-                                     'remove something')
-        self._say('up' if seen.here or seen.role is m.Role.MASTER
-                  else 'down')
-        if status == self._status:
-            return
-        if decision.row != self._status.get('row'):
-            LOG.info('%s: %s', decision.row, decision.message)
-        self._status = status
-        path = self.hands.directory / 'status.json'
-        new = path.with_suffix('.new')
-        new.write_text(json.dumps(self._report(), sort_keys=True))
-        new.replace(path)
-
-    def _say(self, word: str) -> None:
-        now = time.monotonic()
-        if word == self._said and now - self._said_at < SAY:
-            return
-        self._said, self._said_at = word, now
-        try:
-            print(word, flush=True)
-        except OSError:
-            # The agent has gone; we go on until all is down.
-            sys.stdout = open(os.devnull, 'w')  # noqa: SIM115
+        sound = self.checker.sound
+        self.reporter.tell(
+            seen, decision, epoch=self.told.epoch, failures=self._failures,
+            problem=self._problem if sound else self.checker.error)
 
     # -- life ----------------------------------------------------------------
 
@@ -324,7 +262,7 @@ class Keeper:
         self.checker.stop()
 
     def _end(self) -> None:
-        self.told.gone = True
+        self.told.end()
         self._wake.set()
 
     def _something(self) -> bool:
@@ -341,7 +279,7 @@ def make(conf: Any, name: str) -> Keeper:
     succeed(tools.directory / 'keeper.json',
             own.stop_deadline + 3 * own.kill_deadline)
     return Keeper(
-        name, options.node(conf), own,
+        name, options.node(conf), own, settings.timing(conf).hold,
         pools.Pool(own.ceph_conf, own.ceph_user, own.pool, name,
                    own.deadline), tools)
 

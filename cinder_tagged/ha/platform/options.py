@@ -7,7 +7,7 @@ from typing import Any
 
 from oslo_config import cfg
 
-from cinder_tagged.ha.platform.core import pausing
+from cinder_tagged.ha.platform.core import lease
 
 OPTS = [
     cfg.StrOpt('image', default='',
@@ -80,11 +80,12 @@ OPTS = [
     cfg.FloatOpt('deadline', default=15.0, min=1.0,
                  help='Seconds that one check (write, read, record) may take '
                       'before the storage counts as lost and the container '
-                      'is stopped. Keep it above what a dying OSD costs; a '
-                      'take-over from a dead server waits that long.'),
+                      'is stopped. Keep it above what a dying OSD costs.'),
     cfg.FloatOpt('kill_deadline', default=5.0, min=0.5,
                  help='Seconds within which a container and its device are '
-                      'gone once they must be. Part of the wait, too.'),
+                      'gone once they are killed. A take-over from a dead '
+                      'server waits that long; lower it if your container '
+                      'is small and ends at once.'),
     cfg.FloatOpt('stop_deadline', default=20.0, min=0.5,
                  help='Seconds that the container may take to end when asked '
                       'to, before it is killed.'),
@@ -93,12 +94,17 @@ OPTS = [
                       'and mounting the volume.'),
     cfg.FloatOpt('fsck_deadline', default=1800.0, min=1.0,
                  help='Seconds for checking or making the file system.'),
-    cfg.FloatOpt('agent_deadline', default=3.0, min=1.0,
-                 help='Seconds without a word from the agent after which '
-                      'this server counts as slave.'),
-    cfg.FloatOpt('handover', default=1.0, min=0,
-                 help='Seconds that a new master gives the one before to '
-                      'say that it is stopping, before it fences it.'),
+    cfg.FloatOpt('agent_deadline', default=1.0, min=0.5,
+                 help='Seconds for which the keeper goes on as master after '
+                      'the end of the authority that its agent told it last '
+                      '(hold in [ha_timing], from the last renewal). Room '
+                      'for a busy server; a take-over from a dead one waits '
+                      'that long, too.'),
+    cfg.FloatOpt('handover', default=1.0, min=0.1,
+                 help='Seconds that a server which is not master any more '
+                      'has to get "stopping" into the record, and its '
+                      'successor waits for that. One that does not get it '
+                      'there kills its container at once.'),
     cfg.FloatOpt('first_pause', default=1.0, min=0.1,
                  help='Seconds of pause after a first failure; doubled with '
                       'each further one.'),
@@ -121,10 +127,11 @@ def register(conf: Any, name: str) -> None:
     conf.register_opts(OPTS, group=group(name))
 
 
-def settle(section: Any) -> float:
-    """Seconds after which a former owner has certainly stopped."""
-    return pausing.settle(section.period, section.deadline,
-                          section.kill_deadline)
+def terms(section: Any, hold: float) -> lease.Terms:
+    """Lengths of time of the platform; ``hold`` is the agent's, s."""
+    return lease.Terms(
+        hold, section.agent_deadline, section.handover,
+        section.stop_deadline, section.kill_deadline)
 
 
 def problems(conf: Any, name: str) -> Iterator[str]:

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The platform as a resource of a role: the agent's end of the keeper."""
+"""The platform as a resource of a role: the agent's end of the keeper.
+
+Each word says until when the agent has authority over the role, on the clock
+that both have (CLOCK_MONOTONIC): an agent that is silent or stands still does
+not keep the platform running.
+"""
 
 from collections.abc import Mapping
 import json
@@ -34,6 +39,7 @@ class Platform:
         self._deadline = (section.stop_deadline
                           + 2 * section.kill_deadline + 5)
         self._epoch, self._master = 0, False
+        self._until = 0.0
         self._down = threading.Event()
         self._said = threading.Event()
         self._child: subprocess.Popen[str] | None = None
@@ -46,6 +52,10 @@ class Platform:
         self._down.clear()
         self._master = True
         self._said.set()
+
+    def prolong(self, until: float) -> None:
+        """The keeper is told so with the next word."""
+        self._until = until
 
     def stop(self) -> None:
         """Make it a slave; back when nothing of the platform is here."""
@@ -82,7 +92,8 @@ class Platform:
     def _pulse(self, child: subprocess.Popen[str]) -> None:
         if child.stdin is not None:
             child.stdin.write(json.dumps(
-                {'master': self._master, 'epoch': self._epoch}) + '\n')
+                {'master': self._master, 'epoch': self._epoch,
+                 'until': self._until}) + '\n')
             child.stdin.flush()
 
     def _tell(self) -> None:

@@ -125,7 +125,8 @@ state_dir = /mnt/{node}
 period = 0.5
 deadline = 3
 kill_deadline = 2
-handover = 1
+agent_deadline = 0.5
+handover = 0.5
 longest_pause = 4
 '''
 

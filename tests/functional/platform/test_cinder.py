@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 import subprocess
 import sys
+import time
 
 import fixtures
 import rados
@@ -27,7 +28,6 @@ type = platform
 [ha_platform_app]''' + platform.STAMPS + '''\
 mountpoint = /mnt/data
 state_dir = /mnt/state
-agent_deadline = 600
 '''
 #: A tag that one cluster of the sandbox has.
 TAG, CLUSTER, OTHER = 'hdd', 'ceph-hdd', 'ceph-ssd-a'
@@ -139,7 +139,7 @@ class CinderVolumeTest(base.SandboxTestCase):
         self.assertNotEqual([], found)
 
     def keep(self):
-        """Be master until the container has acknowledged a stamp.
+        """Be its agent until the container has acknowledged a stamp.
 
         The keeper ends all in order when its input does, also if we die.
         """
@@ -149,7 +149,9 @@ class CinderVolumeTest(base.SandboxTestCase):
                 stdout=subprocess.DEVNULL, stderr=log,
                 env=self.environment())
         try:
-            keeper.stdin.write('{"master": true, "epoch": 1}\n')
+            keeper.stdin.write(json.dumps({
+                'master': True, 'epoch': 1,
+                'until': time.monotonic() + 600}) + '\n')
             keeper.stdin.flush()
             self.wait_until(
                 lambda: self.row() == 'running'

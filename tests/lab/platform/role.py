@@ -13,6 +13,9 @@ from cinder_tagged.ha.adapters import resources
 from cinder_tagged.ha.platform import cli
 from cinder_tagged.ha.platform import resource
 
+#: Seconds that the word of this end counts.
+HOLD = 5.0
+
 
 def main(conf: str, role: str) -> None:
     """Follow the file for ever."""
@@ -21,6 +24,7 @@ def main(conf: str, role: str) -> None:
     while True:
         words = Path(role).read_text().split()
         try:
+            platform.prolong(time.monotonic() + HOLD)
             if words != before and words[0] == 'master':
                 platform.start({'CINDER_TAGGED_HA_EPOCH': words[1]})
             elif words[0] == 'slave':

@@ -91,9 +91,6 @@ class PauseTest(base.BaseTestCase):
                          [pause.after(n) for n in range(9)])
         self.assertEqual(60.0, pause.after(10 ** 9))
 
-    def test_the_wait_covers_check_and_kill(self):
-        self.assertEqual(22.0, pausing.settle(2.0, 15.0, 5.0))
-
 
 @ddt.ddt
 class FileSystemTest(base.BaseTestCase):

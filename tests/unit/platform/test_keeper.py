@@ -175,10 +175,26 @@ class KeeperTest(base.BaseTestCase):
         self.one.turns(2)
         self.assertFalse(self.one.mapper.mapped)
 
+    def test_who_comes_back_waits_for_who_was_master_between(self):
+        self.one.tell(1)
+        while self.one.disk.mounted is m.Mount.NO:
+            self.one.turn()
+        # Another has been master, and what it has begun is not known yet.
+        self.one.tell(3)
+        self.one.turn()
+        self.assertEqual(('not ours yet', False),
+                         (self.one.row, self.one.mapper.mapped))
+        self.one.disk.status = {'TYPE': 'ext4'}
+        while self.one.disk.mounted is m.Mount.NO:
+            self.one.turn()
+        self.one.turns(3)
+        self.assertEqual(('mounted, waiting', 3),
+                         (self.one.row, self.pool.read()[1].epoch))
+
     def test_silence_of_the_agent_makes_a_slave(self):
         self.one.tell(1)
         self.one.until_running()
-        self.one.keeper.told._at = float('-inf')
+        self.one.tell(1, until=0.0)
         self.one.turns()
         self.assertEqual([], self.running())
         self.assertIs(rec.Stage.RELEASED, self.pool.read()[1].stage)
@@ -226,7 +242,7 @@ class KeeperTest(base.BaseTestCase):
         self.one.turn()
         self.assertEqual(
             ('backing off', 'the container ended by itself: exit 1'),
-            (self.one.row, self.one.keeper._status['problem']))
+            (self.one.row, self.one.keeper.reporter.status['problem']))
         self.one.podman.dies = False
         self.one.until_running()
 

@@ -15,9 +15,11 @@ from cinder_tagged.ha.platform import sense
 from cinder_tagged.ha.platform.core import model as m
 from cinder_tagged.ha.platform.core import record as rec
 
-OPTIONS = dict(image='i', volume='app', state_dir='', handover=0.0,
-               period=0.1, deadline=1.0, kill_deadline=0.5, first_pause=0.1,
-               longest_pause=0.1, stop_deadline=0.5, agent_deadline=600.0)
+OPTIONS = dict(image='i', volume='app', state_dir='', handover=0.5,
+               period=0.1, deadline=4.0, kill_deadline=0.5, first_pause=0.1,
+               longest_pause=0.1, stop_deadline=0.5, agent_deadline=0.5)
+#: How long an agent's authority lasts, s.
+HOLD = 0.6
 
 
 class Pool:
@@ -113,6 +115,11 @@ class Podman:
     def stop(self, cancel):
         self.kill()
 
+    def strike(self):
+        lived = self.running
+        self.running, self.ended = False, self.ended or lived
+        return lived
+
     def kill(self):
         self.running = self.ended = False
 
@@ -169,14 +176,14 @@ class Server:
         self.mapper, self.podman = Mapper(pool, name), Podman()
         self.disk = Disk(name)
         self.keeper = keeper.Keeper(
-            'app', name, conf[options.group(name)], pool, hands.Tools(
+            'app', name, conf[options.group(name)], HOLD, pool, hands.Tools(
                 directory, directory / 'data', self.mapper, self.podman,
                 self.disk))
-        self.keeper._say = lambda word: None
+        self.keeper.reporter._say = lambda word: None
 
-    def tell(self, epoch):
+    def tell(self, epoch, until=float('inf')):
         """The agent says: master of this epoch, or slave for 0."""
-        self.keeper.told.hear(epoch > 0, epoch)
+        self.keeper.told.hear(epoch > 0, epoch, until)
 
     def check(self):
         try:
@@ -210,7 +217,7 @@ class Server:
 
     @property
     def row(self):
-        return self.keeper._status['row']
+        return self.keeper.reporter.status['row']
 
     @property
     def writes(self):

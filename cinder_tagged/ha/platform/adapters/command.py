@@ -26,6 +26,8 @@ def run(argv: Sequence[str], deadline: float,
     :raises ToolError: it failed, or did not end in time
     :raises Cancelled: it was broken off
     """
+    if cancel is not None and cancel.is_set():
+        raise exceptions.Cancelled(f'{argv[0]} was not begun')
     try:
         child = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

@@ -38,7 +38,7 @@ class Podman:
         return status, out.strip()
 
     def _learn(self) -> None:
-        """Keep the first process; only of a start that has succeeded."""
+        """Keep the first process of a start, if it came so far."""
         with contextlib.suppress(OSError, ValueError):
             self._pid = int(self._pid_file.read_text())
             self._began = process.began(self._pid)
@@ -89,14 +89,17 @@ class Podman:
             options.append(f'--env-file={own.environment_file}')
         options += [f'--publish={port}' for port in own.ports]
         self._pid_file.unlink(missing_ok=True)
-        self._run(
-            'run', '-d', '--name', self.name, '--pull=never',
-            f'--pidfile={self._pid_file}', f'--network={own.network}',
-            '--log-driver=k8s-file',
-            f'--volume={self._mountpoint}:{own.data_dir}',
-            *options, *own.run_options, own.image, *own.command,
-            cancel=cancel)
-        self._learn()
+        try:
+            self._run(
+                'run', '-d', '--name', self.name, '--pull=never',
+                f'--pidfile={self._pid_file}', f'--network={own.network}',
+                '--log-driver=k8s-file',
+                f'--volume={self._mountpoint}:{own.data_dir}',
+                *options, *own.run_options, own.image, *own.command,
+                cancel=cancel)
+        finally:
+            # Also of one that was broken off: it may run already.
+            self._learn()
 
     def stop(self, cancel: threading.Event) -> None:
         """Ask it to end; kill it at the deadline, or when cancelled."""
@@ -106,6 +109,10 @@ class Podman:
                       deadline=wait + self._section.kill_deadline,
                       cancel=cancel)
         self.kill()
+
+    def strike(self) -> bool:
+        """Have the kernel end it, and wait for nothing; True if it lived."""
+        return process.strike(self._pid, self._began)
 
     def kill(self) -> None:
         """End it at once; :raises PlatformError: if it survives."""

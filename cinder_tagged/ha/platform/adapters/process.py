@@ -24,12 +24,19 @@ def alive(pid: int, start: str) -> bool:
     return bool(pid) and began(pid) == start != ''
 
 
+def strike(pid: int, start: str) -> bool:
+    """SIGKILL it, and wait for nothing; return whether it lived."""
+    lives = alive(pid, start)
+    if lives:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return lives
+
+
 def kill(pid: int, start: str, deadline: float) -> bool:
     """SIGKILL it and wait; return whether it has gone."""
     end = time.monotonic() + deadline
-    while alive(pid, start):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    while strike(pid, start):
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
         if time.monotonic() > end:

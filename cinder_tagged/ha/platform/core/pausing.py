@@ -17,14 +17,3 @@ class Pause:
             return 0.0
         # The exponent is bounded: a float overflows at 2 ** 1024.
         return min(self.longest, self.first * 2.0 ** min(failures - 1, 60))
-
-
-def settle(period: float, deadline: float, kill: float) -> float:
-    """Time (s) after a take-over in which the owner before has stopped.
-
-    Each server reads the record in its check.  The last check that still saw
-    the former owner's own claim began before the take-over; the next one
-    begins ``period`` later, ends or is given up after ``deadline``, and
-    killing the container takes at most ``kill``.
-    """
-    return period + deadline + kill

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The record in the pool: who owns the volume, and how to fence it.
 
-It is changed by compare-and-swap only.  Three rules keep two writers apart:
+It is changed by compare-and-swap only.  Four rules keep two owners apart:
 
 * A record's epoch never shrinks, and of one epoch its turn grows.
+* Nothing is mapped or started in an epoch that has not claimed the record.
 * Nothing is written to a mapped volume before a swap has put the mapping's
   client into the record: who claims later knows whom to fence.
 * Who claims keeps the clients of the owners before in ``fence`` until the
@@ -49,7 +50,7 @@ class Record:
     :param instance: of the keeper, new with every start
     :param clients: addresses that may write to the volume
     :param fence: addresses of earlier owners still to be fenced
-    :param settle: s that the owner may take to stop after a take-over
+    :param settle: s that the owners before and this one may take to stop
     """
 
     epoch: int = 0
@@ -77,11 +78,16 @@ def claim(old: Record, epoch: int, node: str, instance: str,
     return dataclasses.replace(
         old, epoch=epoch, turn=turn, node=node, instance=instance,
         stage=Stage.CLAIMED, clients=(),
-        fence=tuple(sorted({*old.fence, *stale})), settle=settle)
+        fence=tuple(sorted({*old.fence, *stale})),
+        settle=max(settle, waits(old, settle)))
 
 
 def waits(old: Record, own: float) -> float:
-    """How long (s) after the claim the container must not be started."""
+    """How long (s) a new owner must not start the container.
+
+    From its first word of being master; from its claim if the owner before
+    has said that it is stopping.
+    """
     return 0.0 if old.stage is Stage.RELEASED else max(old.settle, own)
 
 
@@ -107,8 +113,10 @@ def judge(record: Record, asks: Owner, quiet: float, handover: float,
     :param leaving: s to give it to stop, once it has said so
     """
     own = record.instance == asks.instance
-    if own and record.stage is Stage.CLAIMED:
-        # Whoever was before us is not fenced yet: claim again.
+    if own and (record.stage is Stage.CLAIMED or 0 < record.epoch
+                < asks.epoch):
+        # Whoever was before us is not fenced yet, or others have been master
+        # between our two epochs: claim again.
         return model.Claim.STALE
     if own and record.stage is not Stage.RELEASED:
         return model.Claim.OURS
