@@ -2,7 +2,6 @@
 """The commands, run by the real client on real services and clusters."""
 
 import json
-import signal
 import subprocess
 from xml.etree import ElementTree
 

@@ -3,50 +3,19 @@
 
 import dataclasses
 import logging
-from pathlib import Path
 import secrets
 import threading
 import time
 from typing import Any
 
 from cinder_tagged.ha.platform import exceptions
-from cinder_tagged.ha.platform.adapters import container
-from cinder_tagged.ha.platform.adapters import mapping
+from cinder_tagged.ha.platform import tools as tool
 from cinder_tagged.ha.platform.adapters import pool as pools
-from cinder_tagged.ha.platform.adapters import volume
 from cinder_tagged.ha.platform.core import filesystem
 from cinder_tagged.ha.platform.core import model as m
 from cinder_tagged.ha.platform.core import record as rec
 
 LOG = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class Tools:
-    """The adapters of one platform on this server.
-
-    :param directory: for what is kept of them
-    :param mountpoint: where the volume is mounted
-    """
-
-    directory: Path
-    mountpoint: Path
-    mapper: mapping.Mapper
-    podman: container.Podman
-    disk: Any = volume
-
-    @staticmethod
-    def of(name: str, section: Any) -> 'Tools':
-        """Make them as the options say."""
-        directory = Path(section.state_dir, name)
-        directory.mkdir(parents=True, exist_ok=True, mode=0o750)
-        mountpoint = Path(
-            section.mountpoint
-            or f'/var/lib/cinder-tagged-platform/{name}/data')
-        return Tools(
-            directory, mountpoint,
-            mapping.MAPPERS[section.mapper](section, directory),
-            container.Podman(name, section, directory, mountpoint))
 
 
 class Hands:
@@ -58,7 +27,7 @@ class Hands:
     """
 
     def __init__(self, section: Any, node: str, pool: pools.Pool,
-                 tools: Tools, settle: float) -> None:
+                 tools: tool.Tools, settle: float) -> None:
         self.section, self.node, self.pool = section, node, pool
         self._settle = settle
         self.instance = secrets.token_hex(8)

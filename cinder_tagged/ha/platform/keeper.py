@@ -27,6 +27,7 @@ from cinder_tagged.ha.platform import options
 from cinder_tagged.ha.platform import report
 from cinder_tagged.ha.platform import sense
 from cinder_tagged.ha.platform import told
+from cinder_tagged.ha.platform import tools as tool
 from cinder_tagged.ha.platform.adapters import pool as pools
 from cinder_tagged.ha.platform.adapters import process
 from cinder_tagged.ha.platform.core import decide
@@ -47,7 +48,7 @@ class Keeper:
     """One platform on this server."""
 
     def __init__(self, name: str, node: str, section: Any, hold: float,
-                 pool: pools.Pool, tools: hand.Tools) -> None:
+                 pool: pools.Pool, tools: tool.Tools) -> None:
         own = self.section = section
         self._terms = options.terms(own, hold)
         self.hands = hand.Hands(own, node, pool, tools, self._terms.settle)
@@ -275,7 +276,7 @@ class Keeper:
 def make(conf: Any, name: str) -> Keeper:
     """The keeper of a platform, as the options say."""
     own = conf[options.group(name)]
-    tools = hand.Tools.of(name, own)
+    tools = tool.Tools.of(name, own)
     succeed(tools.directory / 'keeper.json',
             own.stop_deadline + 3 * own.kill_deadline)
     return Keeper(

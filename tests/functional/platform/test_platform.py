@@ -105,6 +105,17 @@ class PlatformTest(base.BaseTestCase):
         self.assertIsNot(before, now)
         self.assertEqual([], self.lab.judge(now))
 
+    def test_agent_that_hangs_on_a_live_server(self):
+        """Its keeper stops the container before another starts one."""
+        before, begin = self.holder, self.lab.uptime()
+        before.signal(signal.SIGSTOP)
+        try:
+            self.lab.working(begin, before.name)
+            self.faults.gone(before)
+        finally:
+            before.signal(signal.SIGCONT)
+        self.assertEqual([], self.lab.judge(self.lab.steady()))
+
     def test_container_that_ends_is_started_again(self):
         # Those of the test before are forgotten once it has run a while.
         labs.wait_for(

@@ -12,7 +12,10 @@ import fixtures
 from oslotest import base
 
 from cinder_tagged.ha.platform import exceptions
-from cinder_tagged.ha.platform.adapters import mapping
+from cinder_tagged.ha.platform.adapters import command
+from cinder_tagged.ha.platform.adapters import krbd
+from cinder_tagged.ha.platform.adapters import nbd
+from cinder_tagged.ha.platform.adapters import process
 
 SECTION = types.SimpleNamespace(
     ceph_conf='/c', ceph_user='u', pool='volumes', start_deadline=5.0,
@@ -28,11 +31,11 @@ class KrbdTest(base.BaseTestCase):
         self.disks = Path(self.useFixture(fixtures.TempDir()).path)
         for name, place in (('devices', self.sysfs), ('disks', self.disks)):
             self.useFixture(fixtures.MockPatchObject(
-                mapping.Krbd, name, place))
+                krbd.Krbd, name, place))
         self.ran = []
         self.busy = self.hangs = False
         self.useFixture(fixtures.MockPatchObject(
-            mapping.command, 'run', self.run_tool))
+            command, 'run', self.run_tool))
 
     def appear(self, number, image='app', client='client7'):
         entry = self.sysfs / str(number)
@@ -65,7 +68,7 @@ class KrbdTest(base.BaseTestCase):
         return 0, ''
 
     def mapper(self):
-        return mapping.Krbd(SECTION, self.directory)
+        return krbd.Krbd(SECTION, self.directory)
 
     def mapped(self):
         mapper = self.mapper()
@@ -138,12 +141,12 @@ class NbdTest(base.BaseTestCase):
         self.directory = Path(self.useFixture(fixtures.TempDir()).path)
         self.served = []
         self.useFixture(fixtures.MockPatchObject(
-            mapping.command, 'run', self.run_tool))
+            command, 'run', self.run_tool))
         began = {41: 'a'}
         self.kill = self.useFixture(fixtures.MockPatchObject(
-            mapping.process, 'kill', mock.Mock(return_value=True))).mock
+            process, 'kill', mock.Mock(return_value=True))).mock
         self.useFixture(fixtures.MockPatchObject(
-            mapping.process, 'began', lambda pid: began.get(pid, '')))
+            process, 'began', lambda pid: began.get(pid, '')))
 
     def run_tool(self, argv, deadline, cancel=None):
         if 'map' in argv:
@@ -163,14 +166,14 @@ class NbdTest(base.BaseTestCase):
         broken_off.set()
         self.assertRaises(
             exceptions.Cancelled,
-            mapping.Nbd(SECTION, self.directory).map, 'app', broken_off)
-        mapper = mapping.Nbd(SECTION, self.directory)
+            nbd.Nbd(SECTION, self.directory).map, 'app', broken_off)
+        mapper = nbd.Nbd(SECTION, self.directory)
         mapper.unmap()
         self.kill.assert_called_once_with(41, 'a', 0.2)
-        self.assertFalse(mapping.Nbd(SECTION, self.directory).mapped)
+        self.assertFalse(nbd.Nbd(SECTION, self.directory).mapped)
 
     def test_process_that_unmapping_does_not_end_is_killed(self):
-        mapper = mapping.Nbd(SECTION, self.directory)
+        mapper = nbd.Nbd(SECTION, self.directory)
         mapper.map('app', threading.Event())
         self.assertEqual(('/dev/nbd1', True),
                          (mapper.device, mapper.alive()))
@@ -179,8 +182,8 @@ class NbdTest(base.BaseTestCase):
         self.assertFalse(mapper.mapped)
 
     def test_mapping_without_a_process_is_told(self):
-        mapper = mapping.Nbd(SECTION, self.directory)
-        with mock.patch.object(mapping.Nbd, '_find', return_value=0):
+        mapper = nbd.Nbd(SECTION, self.directory)
+        with mock.patch.object(nbd.Nbd, '_find', return_value=0):
             self.assertRaises(exceptions.PlatformError, mapper.map, 'app',
                               threading.Event())
         self.assertTrue(mapper.mapped)

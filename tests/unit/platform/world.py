@@ -8,10 +8,10 @@ import time
 from oslo_config import cfg
 
 from cinder_tagged.ha.platform import exceptions
-from cinder_tagged.ha.platform import hands
 from cinder_tagged.ha.platform import keeper
 from cinder_tagged.ha.platform import options
 from cinder_tagged.ha.platform import sense
+from cinder_tagged.ha.platform import tools
 from cinder_tagged.ha.platform.core import model as m
 from cinder_tagged.ha.platform.core import record as rec
 
@@ -176,7 +176,7 @@ class Server:
         self.mapper, self.podman = Mapper(pool, name), Podman()
         self.disk = Disk(name)
         self.keeper = keeper.Keeper(
-            'app', name, conf[options.group(name)], HOLD, pool, hands.Tools(
+            'app', name, conf[options.group(name)], HOLD, pool, tools.Tools(
                 directory, directory / 'data', self.mapper, self.podman,
                 self.disk))
         self.keeper.reporter._say = lambda word: None
