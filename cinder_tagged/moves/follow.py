@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from cinder_tagged.cli import report
 from cinder_tagged.moves import model
 
-# Cinder notes a request at once; one that was never noted never came.
+# Cinder notes a request at once; one that was never noted never came: whoever
+# was to send it died before. Cinder refuses a second one for the same volume.
 _UNHEARD_S = 60.0
+_ASKED_MOST = 2
 
 
 def look(move: model.Move, volume: model.Volume | None,
@@ -35,6 +37,8 @@ def look(move: model.Move, volume: model.Volume | None,
             f'of cinder-volume on {move.source} says why')
     if now - move.began < _UNHEARD_S:
         return model.State.MOVING, ''
+    if move.asked < _ASKED_MOST:
+        return model.State.PLANNED, 'Cinder has not heard of it: asking again'
     return model.State.FAILED, 'Cinder did not begin to move it'
 
 

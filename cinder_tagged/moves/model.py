@@ -66,6 +66,7 @@ class Move:
 
     :param why: what became of it, in words, where that needs words
     :param began: UNIX time at which Cinder was asked; 0 before
+    :param asked: how often it was asked
     """
 
     volume: str
@@ -77,6 +78,7 @@ class Move:
     why: str = ''
     began: float = 0.0
     ended: float = 0.0
+    asked: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -129,7 +131,7 @@ class Plan:
         for move in self.moves:
             if move.state is State.FAILED:
                 move.state, move.why = State.PLANNED, ''
-                move.began = move.ended = 0.0
+                move.began, move.ended, move.asked = 0.0, 0.0, 0
 
     @property
     def unfinished(self) -> bool:

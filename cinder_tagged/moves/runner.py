@@ -108,7 +108,7 @@ class Runner:
                 self._note(move, model.State.GONE if gone
                            else model.State.FAILED, why)
                 continue
-            move.began = time.time()
+            move.began, move.asked = time.time(), move.asked + 1
             self._note(move, model.State.MOVING, '')
             try:
                 self._service.move(
@@ -119,7 +119,7 @@ class Runner:
 
     def _note(self, move: model.Move, state: model.State, why: str) -> None:
         move.state, move.why = state, why
-        if state is not model.State.MOVING:
+        if state not in (model.State.MOVING, model.State.PLANNED):
             move.ended = time.time()
         self._record.write()
         LOG.info('volume %s, %d GiB, %s -> %s: %s %s', move.volume,

@@ -32,11 +32,14 @@ class LookTest(base.BaseTestCase):
         volume = seen and clouds.volume(1, seen[0], migration=seen[1])
         self.assertEqual(expected, follow.look(move(), volume, 200.0)[0])
 
-    @ddt.data((130.0, State.MOVING), (200.0, State.FAILED))
+    @ddt.data((130.0, 1, State.MOVING), (200.0, 1, State.PLANNED),
+              (200.0, 2, State.FAILED))
     @ddt.unpack
-    def test_request_that_cinder_never_noted(self, now, expected):
+    def test_request_that_cinder_never_noted(self, now, asked, expected):
+        waiting = move()
+        waiting.asked = asked
         self.assertEqual(expected, follow.look(
-            move(), clouds.volume(1, 'old'), now)[0])
+            waiting, clouds.volume(1, 'old'), now)[0])
 
     def test_name_of_the_target_without_pool(self):
         self.assertEqual(State.MOVED, follow.look(

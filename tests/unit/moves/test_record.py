@@ -153,6 +153,14 @@ class RunnerTest(base.BaseTestCase):
         self.assertTrue(self.run_it(FakeCinder(6)))
         self.assertEqual(State.MOVED, self.states()[1])
 
+    def test_killed_before_it_asked(self):
+        first = self.record.plan.moves[0]
+        first.state, first.began, first.asked = State.MOVING, 1.0, 1
+        cinder = FakeCinder(6)
+        self.assertTrue(self.run_it(cinder))
+        self.assertEqual([State.MOVED] * 6, self.states())
+        self.assertEqual(2, self.record.plan.moves[0].asked)
+
     def test_silence_without_end(self):
         cinder = FakeCinder(6, silent=[1] * 10000)
         found = self.assertRaises(errors.MovesError, self.run_it, cinder,
