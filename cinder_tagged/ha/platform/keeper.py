@@ -64,7 +64,7 @@ class Keeper:
         self._seen_raw, self._seen_at = '', time.monotonic()
         self._was = m.Role.SLAVE
         self._wake = threading.Event()
-        self._problem = ''
+        self._problem, self._struck = '', False
         self._health: probes.Watch | None = None
 
     # -- looking -------------------------------------------------------------
@@ -150,8 +150,10 @@ class Keeper:
         why = lease.forfeited(lease.Standing(
             sound, overtaken, self.told.slave_for, self.hands.announced),
             self._terms)
-        if why and self.hands.strike():
-            LOG.warning('Killed the container at once: %s', why)
+        struck = bool(why) and self.hands.strike()
+        if struck and not self._struck:
+            LOG.warning('Killing the container at once: %s', why)
+        self._struck = struck
 
     def _claim_lost(self) -> bool:
         record, hands = self.checker.last.record, self.hands

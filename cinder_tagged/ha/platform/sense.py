@@ -28,13 +28,12 @@ class Checked:
 
 
 class Checker:
-    """Checks in a thread of its own; watched by another one.
+    """Checks in a thread of its own; another one watches.
 
-    A check counts for ``period + deadline`` from its *beginning*: whoever
-    takes the volume over counts from the same moment (pausing.settle).
+    A check counts for ``period + deadline`` from its *beginning*.
 
-    :param lost: called every LOOK seconds with whether the service counts
-        as faulty; must not block
+    :param report: what this server has to say to the others
+    :param watch: called every LOOK seconds; must not block
     """
 
     def __init__(self, pool: pools.Pool, node: str, period: float,
@@ -94,4 +93,8 @@ class Checker:
 
     def _look(self) -> None:
         while not self._ended.wait(LOOK):
-            self._watch()
+            try:
+                self._watch()
+            except Exception:
+                # Without it nobody would kill a container in time.
+                LOG.exception('A look failed')

@@ -65,8 +65,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog='tools/demo', description='Place volumes, an image and system '
         'disks by feature tags with a real OpenStack on real Ceph clusters, '
-        'boot servers from them, then stop everything. tools/demo --fence '
-        'plays another story: a node that loses its SAN.')
+        'boot servers from them, then stop everything. Two other stories: '
+        'tools/demo --fence, a node that loses its SAN, and tools/demo '
+        '--platform, a container that follows its volume.')
     parser.add_argument('--with', dest='stories', type=_stories,
                         default=list(STORIES), metavar='PART,...',
                         help='tell only this: '

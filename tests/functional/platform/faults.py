@@ -20,11 +20,13 @@ class Trial:
         acknowledged stamp
     :param wrong: what the judge found; nothing should be
     :param back: False if it was given up after ``seconds``
+    :param hole: uptime (s) at the fault, and at that next stamp
     """
 
     seconds: float
     wrong: list[str]
     back: bool = True
+    hole: tuple[float, float] = (0.0, 0.0)
 
 
 class Faults:
@@ -93,7 +95,7 @@ class Faults:
         wrong = lab.judge(now)
         if now is before:
             wrong.append(f'the platform is on {now.name} again')
-        return Trial(back - begin, wrong)
+        return Trial(back - begin, wrong, hole=(begin, back))
 
     def gone(self, node: labs.Node) -> None:
         """Wait until nothing of the platform is on a server."""
@@ -111,15 +113,15 @@ class Faults:
     def _paused(self) -> Trial:
         lab = self.lab
         lab.steady()
-        end = lab.uptime() + self.pause
+        struck = lab.uptime()
         lab.ceph.pause('osd')
         try:
             self.stopped_everywhere()
-            time.sleep(max(0.0, end - lab.uptime()))
+            time.sleep(max(0.0, struck + self.pause - lab.uptime()))
         finally:
             begin = lab.uptime()
             lab.thaw_storage()
         now = lab.steady()
         back = min(float(words[3]) for words in lab.acked()
                    if float(words[3]) > begin)
-        return Trial(back - begin, lab.judge(now))
+        return Trial(back - begin, lab.judge(now), hole=(struck, back))
