@@ -93,6 +93,19 @@ class PlatformTest(base.BaseTestCase):
             self.lab.ceph.osd.start()
         self.assertEqual([], self.lab.judge(self.lab.steady()))
 
+    def test_cold_start_of_everything(self):
+        """Power comes back to the servers before the storage is there."""
+        nodes, ceph = self.lab.lab.nodes, self.lab.ceph
+        for node in nodes:
+            self.lab.die(node)
+        ceph.kill()
+        for node in nodes:
+            node.boot()
+        self.faults.stopped_everywhere()
+        with platform.network_of(self.lab.space):
+            ceph.start()
+        self.assertEqual([], self.lab.judge(self.lab.steady()))
+
     def test_agent_and_keeper_killed_on_a_live_server(self):
         before, begin = self.holder, self.lab.uptime()
         before.signal(signal.SIGKILL)
