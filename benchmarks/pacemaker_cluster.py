@@ -160,6 +160,7 @@ class Server:
             self.space.signal_all(signal.SIGKILL)
             return not self.space.processes()
         labs.wait_for(dead, f'{self.name} is off', 20)
+        self.space.forget_connections()
         mounts = Path(f'/proc/{self.space.pid}/mounts').read_text()
         for line in reversed(mounts.splitlines()):
             path = line.split(' ')[1]

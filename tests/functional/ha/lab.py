@@ -153,6 +153,7 @@ class Node:
         for child in (self.agent, self.etcd):
             if child is not None and child.poll() is None:
                 child.kill()
+        self.space.forget_connections()
         self.space.run('ip', 'addr', 'flush', 'dev', 'eth0', 'scope',
                        'global')
         self.space.run('nft', 'flush', 'ruleset')

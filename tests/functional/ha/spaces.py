@@ -101,6 +101,14 @@ class Space:
                     os.kill(pid, number)
             done |= new
 
+    def forget_connections(self) -> None:
+        """Lose what the kernel has still to send, as a power cut does.
+
+        Or it would go on to send it once the cable is in again, also for
+        processes that have long been killed.
+        """
+        self.run('ss', '--kill', '--tcp', '--numeric')
+
     def kill(self) -> None:
         """End every process that was started here."""
         for child in self.children:

@@ -25,6 +25,7 @@ from typing import Any
 import rbd
 
 from devstack.sandbox.ceph import CephCluster
+from devstack.sandbox.guard import Guard
 from tests.functional.ha import lab as labs
 from tests.functional.ha import spaces
 
@@ -71,8 +72,8 @@ STAMP = re.compile(r'\d+ \d+ n\d$')
 
 #: Ends whatever is left in the lab's namespaces once the test has gone.
 REAPER = '''
-import os, select, shutil, signal, sys, time
-owner, names = int(sys.argv[1]), set(sys.argv[3:])
+import os, select, signal, sys, time
+owner, names = int(sys.argv[1]), set(sys.argv[2:])
 poll = select.poll()
 poll.register(os.pidfd_open(owner), select.POLLIN)
 if os.getppid() == owner:
@@ -89,7 +90,6 @@ for _ in range(100):
     if not found:
         break
     time.sleep(0.1)
-shutil.rmtree(sys.argv[2], ignore_errors=True)
 '''
 
 #: Of any platform that runs these stamps.
@@ -196,7 +196,9 @@ class PlatformLab:
         self.lab = self._cloud()
         self.space = spaces.Space('ceph')
         self.lab.switch.plug(self.space, f'{CEPH}/24')
-        self.ceph = CephCluster(self.files / 'ceph', address=CEPH)
+        self._guard = Guard(remove=(self.files,))
+        self.ceph = CephCluster(self.files / 'ceph', address=CEPH,
+                                guard=self._guard)
         #: when (uptime, s) a server that stood still in an epoch went on
         self.thawed: dict[str, float] = {}
         self._owner = self._digest = ''
@@ -204,6 +206,7 @@ class PlatformLab:
 
     def __enter__(self) -> 'PlatformLab':
         try:
+            self._guard.watch()
             with network_of(self.space):
                 self.ceph.start()
                 self._volume()
@@ -212,8 +215,7 @@ class PlatformLab:
                      for n in self.lab.nodes]
             self._reaper = subprocess.Popen(
                 [sys.executable, '-I', '-S', '-c', REAPER, str(os.getpid()),
-                 str(self.files), *names], start_new_session=True,
-                stdin=subprocess.DEVNULL)
+                 *names], start_new_session=True, stdin=subprocess.DEVNULL)
         except BaseException:
             self.close()
             raise
@@ -230,6 +232,7 @@ class PlatformLab:
         self.lab.close()
         with network_of(self.space):
             self.ceph.stop()
+        self._guard.close()
         self.space.close()
         if self._reaper is not None:
             self._reaper.kill()
