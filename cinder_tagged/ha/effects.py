@@ -221,7 +221,9 @@ class Effects:
         self._services[action.role].put(start)
 
     def _stopservices(self, action: act.StopServices) -> None:
-        self._services[action.role].put(self.groups[action.role].stop)
+        group = self.groups[action.role]
+        self._services[action.role].put(
+            group.lapse if action.lapsed else group.stop)
 
     def _reconfigure(self, action: act.Reconfigure) -> None:
         first, conf = action.first, self._conf[f'ha_role_{action.first.role}']

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What runs with a role: started in order, stopped in the opposite order."""
 
+import abc
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -35,12 +36,23 @@ class Resource(Protocol):
     def prolong(self, until: float) -> None:
         """The role is ours until then (monotonic, s); must not block."""
 
+    def lapse(self) -> None:
+        """It was ours until now, and may be again in a moment."""
 
-class Plain:
+
+class Plain(abc.ABC):
     """A resource that runs until it is stopped, whoever has the role."""
 
-    def prolong(self, until: float) -> None:
-        pass
+    @abc.abstractmethod
+    def stop(self) -> None:
+        """Stop it if it runs."""
+
+    def prolong(self, until: float) -> None:  # noqa: B027 - it has no clock
+        """It does not end by itself."""
+
+    def lapse(self) -> None:
+        """So it ends at once."""
+        self.stop()
 
 
 def run(command: Sequence[str], deadline: float,
@@ -159,13 +171,20 @@ class Group:
 
     def stop(self) -> list[str]:
         """Stop all, last first; returns failures, but goes on."""
+        return self._end([(m.name, m.stop) for m in self._members])
+
+    def lapse(self) -> list[str]:
+        """Stop what does not end by itself when the authority has ended."""
+        return self._end([(m.name, m.lapse) for m in self._members])
+
+    def _end(self, calls: Sequence[tuple[str, Callable[[], None]]]
+             ) -> list[str]:
         failures = []
-        for member in reversed(self._members):
+        for name, call in reversed(calls):
             try:
-                member.stop()
-                LOG.info('%s: stopped %s', self.role, member.name)
+                call()
+                LOG.info('%s: stopped %s', self.role, name)
             except ResourceError as exc:
-                failures.append(f'{member.name}: {exc}')
-                LOG.error('%s: %s did not stop: %s', self.role, member.name,
-                          exc)
+                failures.append(f'{name}: {exc}')
+                LOG.error('%s: %s did not stop: %s', self.role, name, exc)
         return failures

@@ -94,9 +94,14 @@ class StartServices:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class StopServices:
-    """Stop the role's resources, last started first."""
+    """Stop the role's resources, last started first.
+
+    :param lapsed: the authority has run out, and nobody else is known to
+        have the role: it may come back in a moment
+    """
 
     role: str
+    lapsed: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

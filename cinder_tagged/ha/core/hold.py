@@ -61,7 +61,7 @@ def _let_go(turn: Turn) -> None:
         return
     turn.note('lapsed', why='no renewal confirmed by etcd within hold',
               late=round(turn.now - turn.role.authority, 3))
-    turn.shut()
+    turn.shut(lapsed=True)
 
 
 def _renew(turn: Turn) -> None:

@@ -59,13 +59,16 @@ class Turn:
             self.set(reading=True, read_due=self.now + every)
             self.do(act.Read(self.role.name))
 
-    def shut(self) -> None:
-        """Let go of the address: first the kernel's gate, then the NIC."""
+    def shut(self, lapsed: bool = False) -> None:
+        """Let go of the address: first the kernel's gate, then the NIC.
+
+        :param lapsed: for want of a renewal, not for another holder
+        """
         self.do(act.Shut(self.role.name))
         if self.role.address_on:
             self.do(act.DropAddress(self.role.name))
         if self.role.opened:
-            self.do(act.StopServices(self.role.name))
+            self.do(act.StopServices(self.role.name, lapsed))
         self.set(gate_until=st.NEVER, address_on=False)
 
     def follow(self) -> None:

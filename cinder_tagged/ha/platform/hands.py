@@ -124,7 +124,8 @@ class Hands:
         self._swap(**{f.name: getattr(new, f.name)
                       for f in dataclasses.fields(new)})
         self.mine = (new.epoch, new.turn)
-        if old.instance != self.instance or new.epoch > old.epoch + 1:
+        # Who was master in between without a claim has started nothing.
+        if old.instance != self.instance:
             # One that has said that it stops is given the time for it.
             begin = (time.monotonic() if old.stage is rec.Stage.STOPPING
                      else self.since)

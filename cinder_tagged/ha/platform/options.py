@@ -98,8 +98,9 @@ OPTS = [
                  help='Seconds for which the keeper goes on as master after '
                       'the end of the authority that its agent told it last '
                       '(hold in [ha_timing], from the last renewal). Room '
-                      'for a busy server; a take-over from a dead one waits '
-                      'that long, too.'),
+                      'for a busy server, and for an etcd that does not '
+                      'answer for a moment; a take-over from a dead server '
+                      'waits that long, too.'),
     cfg.FloatOpt('handover', default=1.0, min=0.1,
                  help='Seconds that a server which is not master any more '
                       'has to get "stopping" into the record, and its '

@@ -57,6 +57,13 @@ class Platform:
         """The keeper is told so with the next word."""
         self._until = until
 
+    def lapse(self) -> None:
+        """The keeper goes on for ``agent_deadline``, then ends by itself.
+
+        Until then nobody else starts it, and to stop and to start it costs
+        more than a moment in which etcd does not answer.
+        """
+
     def stop(self) -> None:
         """Make it a slave; back when nothing of the platform is here."""
         if not self._master:

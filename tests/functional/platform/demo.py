@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import sys
 import time
 
+from tests.functional.ha import lab as labs
 from tests.functional.platform import faults
 from tests.functional.platform import lab as platform
 
@@ -66,6 +67,10 @@ def play(say: Say, chosen: Sequence[str]) -> int:
             now = lab.runs_on()
             rows.append((name, before.name, now, trial))
             wrong += trial.wrong
+        holder = lab.steady()
+        labs.wait_for(lambda: lab.status(holder).get('row') == 'running',
+                      'the keeper says so')
+        time.sleep(1)  # until each server has told
         say('cinder-tagged-platform status')
         print(lab.command(lab.lab.nodes[0], 'status').stdout, end='')
     _tell(rows)

@@ -209,3 +209,26 @@ class PlatformTest(base.BaseTestCase):
             finally:
                 (self.lab.acks / 'die').unlink()
             self.assertEqual([], self.lab.judge(self.lab.steady()))
+
+
+class EtcdAwayTest(base.BaseTestCase):
+    """etcd answers nobody for longer than an authority lasts."""
+
+    def test_platform_outlives_a_moment(self):
+        # A busy machine makes the moment longer than it should be.
+        lab = platform.PlatformLab(changes='agent_deadline = 20\n')
+        self.addCleanup(lab.close)
+        lab.__enter__()
+        holder = lab.steady()
+        known = holder.space.files / holder.name / 'app/container.json'
+        before, begin = known.read_text(), lab.uptime()
+        for number in (signal.SIGSTOP, signal.SIGCONT):
+            for node in lab.lab.nodes:
+                node.etcd.send_signal(number)
+            if number == signal.SIGSTOP:
+                labs.wait_for(lambda: not holder.gate_open(),
+                              'the address is let go')
+        self.assertIs(holder, lab.steady())
+        self.assertEqual(before, known.read_text())
+        self.assertGreater(float(lab.acked()[-1][3]), begin)
+        self.assertEqual([], lab.judge(holder))

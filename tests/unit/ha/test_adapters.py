@@ -363,6 +363,18 @@ class ResourcesTest(base.BaseTestCase):
             [('start', 'a'), ('start', 'b'), ('stop', 'c'), ('stop', 'b'),
              ('stop', 'a')], done)
 
+    def test_what_has_a_clock_of_its_own_is_not_stopped_by_a_lapse(self):
+        conf = mock.Mock(start='true', stop='touch stopped', status='',
+                         deadline=10)
+        plain = resources.Command('plain', conf)
+        clocked = mock.Mock(lapse=mock.Mock(), stop=mock.Mock())
+        group = resources.Group('control', [clocked, plain])
+        with mock.patch.object(resources, 'run') as run:
+            self.assertEqual([], group.lapse())
+            run.assert_called_once_with(['touch', 'stopped'], 10, {})
+        clocked.lapse.assert_called_once_with()
+        clocked.stop.assert_not_called()
+
     def test_command_has_a_deadline(self):
         self.assertRaises(resources.ResourceError, resources.run,
                           ['sleep', '60'], 0.1, {})

@@ -6,7 +6,9 @@ import dataclasses
 import ddt
 from oslotest import base
 
+from cinder_tagged.ha.core import actions as act
 from cinder_tagged.ha.core import follow
+from cinder_tagged.ha.core import hold
 from cinder_tagged.ha.core import membership
 from cinder_tagged.ha.core import messages
 from cinder_tagged.ha.core import observe
@@ -260,3 +262,19 @@ class ObserveTest(base.BaseTestCase):
         node = observe.observe(node, observe.ReadDone(
             'control', 0.9, rec.Record(8, 'c', 'c.1', revision=40)), 2.1)
         self.assertEqual(50, node.roles['control'].record.revision)
+
+
+@ddt.ddt
+class LettingGoTest(base.BaseTestCase):
+
+    @ddt.data(('a', True), ('b', False))
+    @ddt.unpack
+    def test_services_are_told_whether_another_has_the_role(self, holder,
+                                                            lapsed):
+        record = rec.Record(3, holder, 'a.1', 'boot1', 1, 0.6, 2, 9)
+        role = st.RoleState(
+            'control', phase=st.Phase.HOLDING, epoch=3, record=record,
+            opened=True, address_on=True, authority=10.0, gate_until=10.0)
+        found = turn.Turn(make_node(etcd_ok_since=None), role, 10.1)
+        hold.holding(found)
+        self.assertIn(act.StopServices('control', lapsed), found.actions)

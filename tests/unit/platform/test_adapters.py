@@ -102,10 +102,14 @@ class ResourceTest(AdapterTestCase):
 
     def test_keeper_is_told_how_long_the_authority_lasts(self):
         keeper = Keeper(self.directory / 'told')
-        self.useFixture(fixtures.MockPatchObject(
-            resource.Platform, '_spawn', lambda _: keeper.spawn()))
+
+        class Platform(resource.Platform):
+            def _spawn(self):
+                return keeper.spawn()
+
         own = types.SimpleNamespace(stop_deadline=1.0, kill_deadline=1.0)
-        platform = resource.Platform('app', {'ha_platform_app': own})
+        # What it starts ends with this process.
+        platform = Platform('app', {'ha_platform_app': own})
         group = resources.Group('control', [platform])
         group.prolong(123.5)
         self.assertEqual([], group.start(7, '10.0.0.1'))
@@ -114,5 +118,3 @@ class ResourceTest(AdapterTestCase):
         while keeper.told() != wanted and time.monotonic() < end:
             time.sleep(0.05)
         self.assertEqual(wanted, keeper.told())
-        platform._child.kill()
-        platform._child.wait(10)

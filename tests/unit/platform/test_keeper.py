@@ -175,21 +175,28 @@ class KeeperTest(base.BaseTestCase):
         self.one.turns(2)
         self.assertFalse(self.one.mapper.mapped)
 
-    def test_who_comes_back_waits_for_who_was_master_between(self):
+    def test_who_comes_back_claims_for_its_new_epoch(self):
         self.one.tell(1)
-        while self.one.disk.mounted is m.Mount.NO:
-            self.one.turn()
-        # Another has been master, and what it has begun is not known yet.
+        self.one.until_running()
+        # Another may have been master, and be about to claim.
         self.one.tell(3)
         self.one.turn()
-        self.assertEqual(('not ours yet', False),
-                         (self.one.row, self.one.mapper.mapped))
+        self.assertEqual(('not ours yet', False, []), (
+            self.one.row, self.one.mapper.mapped, self.running()))
         self.one.disk.status = {'TYPE': 'ext4'}
-        while self.one.disk.mounted is m.Mount.NO:
-            self.one.turn()
-        self.one.turns(3)
-        self.assertEqual(('mounted, waiting', 3),
-                         (self.one.row, self.pool.read()[1].epoch))
+        self.one.turns(8)
+        self.assertEqual((['n1'], 3), (self.running(),
+                                       self.pool.read()[1].epoch))
+
+    def test_authority_that_is_back_in_a_moment_stops_nothing(self):
+        self.one.tell(1)
+        self.one.until_running()
+        self.one.tell(1, until=time.monotonic())
+        self.one.turns(2)
+        self.one.tell(1)
+        self.one.turns()
+        self.assertEqual((['n1'], 1),
+                         (self.running(), self.one.podman.starts))
 
     def test_silence_of_the_agent_makes_a_slave(self):
         self.one.tell(1)
