@@ -76,11 +76,15 @@ class Keeper:
                 (record.epoch, record.turn) <= hands.mine):
             # Our own swaps are newer than what the last check read.
             record = hands.record
-        if last.raw != self._seen_raw or self._was is m.Role.SLAVE:
-            self._seen_raw, self._seen_at = last.raw, time.monotonic()
+        now = time.monotonic()
+        if last.raw != self._seen_raw or self._was is m.Role.SLAVE or (
+                not self.checker.sound):
+            # Who cannot reach the storage can say nothing there.
+            self._seen_raw, self._seen_at = last.raw, now
+        over = now > self.told.since + self._terms.settle
         found = rec.judge(
             record, rec.Owner(hands.instance, self._epoch, hands.mine),
-            time.monotonic() - self._seen_at, own.handover,
+            now - self._seen_at, 0.0 if over else own.handover,
             self._terms.leaving)
         # A master claims again, to fence its own client; a slave releases.
         return (m.Claim.STALE if found is m.Claim.OURS and hands.void
@@ -229,6 +233,8 @@ class Keeper:
     # -- telling -------------------------------------------------------------
 
     def _tell(self, seen: m.Observation, decision: m.Decision) -> None:
+        if decision.row == 'standing by':
+            self._problem = ''
         sound = self.checker.sound
         self.reporter.tell(
             seen, decision, epoch=self.told.epoch, failures=self._failures,
