@@ -81,6 +81,7 @@ class Keeper:
                 not self.checker.sound):
             # Who cannot reach the storage can say nothing there.
             self._seen_raw, self._seen_at = last.raw, now
+        # By then the one before has stopped, whatever it says.
         over = now > self.told.since + self._terms.settle
         found = rec.judge(
             record, rec.Owner(hands.instance, self._epoch, hands.mine),
@@ -168,24 +169,31 @@ class Keeper:
 
     def turn(self) -> bool:
         """Look, decide, act once; return whether something was done."""
+        epoch = self.told.epoch
         seen = self.observe()
         decision = decide.decide(seen)
         self._tell(seen, decision)
         if seen.claim is m.Claim.LEAVING:
             self.checker.hurry()
         for step in decision.steps:
-            if not self._perform(step):
+            if not self._perform(step, epoch):
                 if step is m.Step.CUT:
                     # The container ends all the same; the rest waits.
-                    self._perform(m.Step.KILL)
+                    self._perform(m.Step.KILL, epoch)
                 break
         return bool(decision.steps)
 
-    def _perform(self, step: m.Step) -> bool:
+    def _perform(self, step: m.Step, epoch: int) -> bool:
+        """Take a step that was decided in an epoch; False if it failed."""
         began = time.monotonic()
-        self.hands.epoch, self.hands.since = self.told.epoch, self.told.since
+        if step in m.UPWARD:
+            # We may have stood still since we looked.
+            self._watch()
+            if self.told.epoch != epoch:
+                return False
+        self.hands.epoch, self.hands.since = epoch, self.told.since
         self.hands.judged = self.checker.last.raw
-        if step in (m.Step.REMOVE,) or (
+        if step is m.Step.REMOVE or (
                 step is m.Step.STOP and self.told.role is m.Role.MASTER):
             self._fail()
         try:
@@ -205,7 +213,7 @@ class Keeper:
                 self._wake.wait(0.5)
             return False
         finally:
-            self._remember(began)
+            self._remember()
         LOG.info('%s done in %.2f s', step.value, time.monotonic() - began)
         if step is m.Step.REMOVE:
             self._problem = ('the container ended by itself: '
@@ -215,7 +223,7 @@ class Keeper:
             self._problem = ''
         return True
 
-    def _remember(self, began: float) -> None:
+    def _remember(self) -> None:
         """Let the next look see the record that we just wrote."""
         hands, last = self.hands, self.checker.last
         if hands.raw and hands.raw != last.raw and (

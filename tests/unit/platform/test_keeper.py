@@ -188,6 +188,20 @@ class KeeperTest(base.BaseTestCase):
         self.assertEqual((['n1'], 3), (self.running(),
                                        self.pool.read()[1].epoch))
 
+    def test_epoch_that_ends_between_look_and_step_starts_nothing(self):
+        self.one.tell(1)
+        while self.one.disk.mounted is m.Mount.NO:
+            self.one.turn()
+        look = self.one.keeper.observe
+
+        def slow():
+            seen = look()
+            self.one.tell(3)
+            return seen
+        self.one.keeper.observe = slow
+        self.one.turns(3)
+        self.assertEqual(0, self.one.podman.starts)
+
     def test_authority_that_is_back_in_a_moment_stops_nothing(self):
         self.one.tell(1)
         self.one.until_running()
