@@ -29,8 +29,7 @@ from tests.functional.platform import lab as platform
 RESULTS = report.RESULTS / 'follow.json'
 UNIT = ('s from the fault (of a pause: from its end) to the next '
         'acknowledged stamp')
-CASES = ('switch asked for', 'server killed', 'server frozen',
-         'cut from Ceph', 'cut from its peers', 'storage paused')
+CASES = faults.NAMES
 #: Seconds that the storage is paused; ours has stopped by then.
 PAUSE = 20.0
 #: As a well-behaved container, this one ends when it is asked to.

@@ -58,7 +58,7 @@ def play(say: Say, chosen: Sequence[str]) -> int:
     with platform.PlatformLab() as lab:
         trials = faults.Faults(lab)
         names = [node.name for node in lab.lab.nodes]
-        for name in chosen or trials.names:
+        for name in chosen:
             before = lab.steady()
             say(f'== {name}, while {before.name} has the volume')
             trial = trials.trial(name)
@@ -90,12 +90,14 @@ def _tell(rows: Sequence[tuple[str, str, str, faults.Trial]]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog='tools/demo --platform', description='A container on a volume '
-        'of the block storage follows its server through faults; two '
-        'minutes.')
+        'of the block storage follows its server through faults; one '
+        'minute.')
     parser.add_argument('fault', nargs='*', help=(
-        'which, of: switch asked for, server killed, server frozen, cut '
-        'from Ceph, cut from its peers, storage paused; all by default'))
-    chosen = parser.parse_args().fault
+        f'which, of: {", ".join(faults.NAMES)}; all by default'))
+    chosen = parser.parse_args().fault or faults.NAMES
+    if unknown := set(chosen) - set(faults.NAMES):
+        parser.error(f'no such fault: {", ".join(sorted(unknown))}; choose '
+                     f'of {", ".join(faults.NAMES)}')
     began = time.monotonic()
 
     def say(text: str) -> None:

@@ -11,6 +11,10 @@ import time
 from tests.functional.ha import lab as labs
 from tests.functional.platform import lab as platform
 
+#: What can befall it, in the order in which it is shown.
+NAMES = ('switch asked for', 'server killed', 'server frozen',
+         'cut from Ceph', 'cut from its peers', 'storage paused')
+
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
@@ -51,7 +55,6 @@ class Faults:
                     lambda node: switch.cut(
                         [node.name], [n.name for n in self._others(node)]),
                     lambda node: switch.heal())}
-        self.names = (*self.moving, 'storage paused')
 
     def trial(self, name: str) -> Trial:
         """Do one; :raises TimeoutError: it did not end well in time."""

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import statistics
+import subprocess
 import sys
 
 from oslotest import base
@@ -232,3 +233,26 @@ class EtcdAwayTest(base.BaseTestCase):
         self.assertEqual(before, known.read_text())
         self.assertGreater(float(lab.acked()[-1][3]), begin)
         self.assertEqual([], lab.judge(holder))
+
+
+class DemoTest(base.BaseTestCase):
+
+    def run_it(self, *words):
+        return subprocess.run(
+            [sys.executable, '-W', 'ignore', '-m',
+             'tests.functional.platform.demo', *words], capture_output=True,
+            text=True, timeout=300, env=labs.environment(), check=False)
+
+    def test_one_fault_is_shown(self):
+        done = self.run_it('switch asked for')
+        self.assertEqual(0, done.returncode, done.stdout + done.stderr)
+        drawn = [line for line in done.stdout.splitlines()
+                 if line.strip().startswith(('n1 ', 'n2 ', 'n3 '))
+                 and '#' in line]
+        self.assertGreaterEqual(len(drawn), 2, done.stdout)
+        self.assertRegex(done.stdout, r'switch asked for +n\d +n\d .* none')
+
+    def test_unknown_fault_is_refused_before_anything_is_started(self):
+        done = self.run_it('fire')
+        self.assertEqual(2, done.returncode)
+        self.assertIn('no such fault: fire', done.stderr)
