@@ -51,8 +51,8 @@ class Told:
         """Take one word; return whether it says something new."""
         if self.gone:
             return False
-        old, was, since = self._word, self.role, self.since
-        now = time.monotonic()
+        now, old = time.monotonic(), self._word
+        was, since = self._at(now)
         role = self._role(master, until, now)
         same = role is was and (role is m.Role.SLAVE or epoch == old.epoch)
         # Replaced as a whole: other threads never see half of a word.
@@ -69,6 +69,14 @@ class Told:
         return (m.Role.MASTER if master and now < until + self._deadline
                 else m.Role.SLAVE)
 
+    def _at(self, now: float) -> tuple[m.Role, float]:
+        """What it is, and since when; of one word and at one moment."""
+        word = self._word
+        role = self._role(word.master, word.until, now)
+        if word.master and role is m.Role.SLAVE:
+            return role, max(word.since, word.until + self._deadline)
+        return role, word.since
+
     @property
     def epoch(self) -> int:
         """Of the role, as it was said last."""
@@ -77,20 +85,16 @@ class Told:
     @property
     def role(self) -> m.Role:
         """Master, or slave also for want of a word."""
-        word = self._word
-        return self._role(word.master, word.until, time.monotonic())
+        return self._at(time.monotonic())[0]
 
     @property
     def since(self) -> float:
         """When (monotonic, s) it became what it is."""
-        word = self._word
-        if word.master and self.role is m.Role.SLAVE:
-            return max(word.since, word.until + self._deadline)
-        return word.since
+        return self._at(time.monotonic())[1]
 
     @property
     def slave_for(self) -> float:
         """Seconds since it was master last; 0 if it is."""
-        since = self.since
-        return (0.0 if self.role is m.Role.MASTER
-                else max(0.0, time.monotonic() - since))
+        now = time.monotonic()
+        role, since = self._at(now)
+        return 0.0 if role is m.Role.MASTER else max(0.0, now - since)

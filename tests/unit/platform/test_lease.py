@@ -71,6 +71,11 @@ class ToldTest(base.BaseTestCase):
         self.assert_is(m.Role.SLAVE, 103.0)
         self.assertEqual(2.0, self.told.slave_for)
 
+    def test_end_of_the_authority_during_a_look_counts_from_there(self):
+        self.told.hear(True, 7, 100.0)
+        with mock.patch('time.monotonic', side_effect=(100.9, 101.1, 101.3)):
+            self.assertLess(self.told.slave_for, 0.5)
+
     def test_being_told_late_does_not_begin_anew(self):
         self.told.hear(True, 7, 100.0)
         self.now = 105.0
